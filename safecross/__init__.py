@@ -1,0 +1,29 @@
+"""Recombining trained neural networks in weight space: safe crossover by neuron alignment.
+
+A reimplementation of Uriot and Izzo, "Safe Crossover of Neural Networks Through Neuron
+Alignment" (GECCO 2020), whose sections the modules follow.
+"""
+
+from .activations import activations
+from .alignment import Alignment, function_difference, permute
+from .cca import CCA, BartlettTest, bartlett_test, cca, cca_of_pair
+from .correlation import LayerPair, correlation
+from .crossover import GRID, Curve, FirstLayer, barrier, crossover_curve, interpolate
+from .data import DataError, Dataset, load_data
+from .matching import (
+    LEFTOVER,
+    Matching,
+    complete,
+    match_components,
+    match_components_by_rank,
+    match_greedy,
+    match_one_to_one,
+    semi_match,
+)
+from .metrics import SOFTMAX, accuracy, cross_entropy, evaluate
+from .network import Network, check_same_architecture, initialise, load_network, stack
+from .operators import OPERATORS, Operator, align, align_layers, get_operator, layer_pairs
+from .store import DamagedFile, StoreError
+from .training import train
+
+__version__ = "0.1.0"

@@ -1,0 +1,242 @@
+"""What an experiment is: a frozen, validated config with a stable hash (Section 5)."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, fields, replace
+
+import numpy as np
+
+from . import checks
+from .crossover import GRID
+from .metrics import SOFTMAX
+from .operators import get_operator
+
+__all__ = ["ALIGN_SPLITS", "INPUTS", "PRODUCTS", "Config", "network_seed", "parse_operator"]
+
+#: Where the alignment batch comes from: the validation examples, on which the loss is measured
+#: too (the authors' notebook); the training examples; or the first validation examples, the loss
+#: being measured on the rest.
+ALIGN_SPLITS = ("validation", "train", "held-out")
+
+#: Inputs as pixels in [0, 1], or standardised by the training pixels' mean and deviation.
+INPUTS = ("unit", "standardised")
+
+#: Types of the matrix products in training.
+PRODUCTS = ("float32", "bfloat16")
+
+_FORMAT = 1  # of the records; part of the hash
+
+
+def parse_operator(text: str) -> tuple[str, dict]:
+    """Return the name and the options of an operator written in one word.
+
+    Parameters
+    ----------
+    text : str
+        ``name`` or ``name:option=value,option=value``.
+
+    Returns
+    -------
+    name : str
+        A name in the registry.
+    options : dict
+        Values read as int, float, bool or else str.
+
+    Raises
+    ------
+    ValueError
+        If the operator or an option is unknown, or an option has no value.
+
+    Examples
+    --------
+    >>> parse_operator("sc-cca:directions=256,leftover=correlation")
+    ('sc-cca', {'directions': 256, 'leftover': 'correlation'})
+    """
+    name, _, rest = text.partition(":")
+    known = get_operator(name).options
+    options = {}
+    for item in filter(None, rest.split(",")):
+        option, equals, value = item.partition("=")
+        if option not in known:
+            raise ValueError(checks.unknown(f"option of operator {name!r}", option, known))
+        if not equals or not value:
+            raise ValueError(f"expected option=value in operator {text!r}; found {item!r}")
+        options[option] = _literal(value)
+    return name, options
+
+
+def _literal(value: str):
+    try:
+        return json.loads(value.lower() if value in ("True", "False") else value)
+    except ValueError:
+        return value
+
+
+@dataclass(frozen=True)
+class Config:
+    """One experiment: which parents, which pairs, which operators, measured how.
+
+    Parameters
+    ----------
+    dataset : str
+        A known data set's name, or the path of an ``.npz`` of one's own.
+    hidden : tuple of int
+        Widths of the hidden layers.
+    epochs : int
+        Passes over the training examples.
+    n_pairs : int
+        Pairs of parents; pair i are the networks 2i and 2i + 1, so that fewer pairs are always
+        the first ones of more, and 2 n_pairs networks are trained, each from its own seed.
+    operators : tuple of str
+        Each as `parse_operator` reads it.
+    seed : int
+        Of the whole experiment, >= 0; every network's seed derives from it.
+    batch_size, learning_rate, products
+        Of the training.
+    inputs : {"unit", "standardised"}
+        Pixels in [0, 1], or shifted and scaled to mean 0 and deviation 1 over the training set.
+    t : tuple of float
+        Crossover points; 0, 0.5 and 1 must be among them.
+    align_split : {"validation", "train", "held-out"}
+        Where the alignment batch comes from.
+    align_n : int, optional
+        Its number of examples, the first ones in content order; None takes all (of "held-out",
+        half of the validation examples).
+    softmax : str
+        As for `cross_entropy`.
+    output_bias : bool
+        False sets the output layer's biases to 0 before crossing over, as the authors' notebook
+        leaves them out.
+
+    Raises
+    ------
+    ValueError
+        If a field leaves its range; the message names the field.
+
+    Examples
+    --------
+    >>> config = Config("mnist5k", (16,), 1, 2, ("naive", "sc-pwc"))
+    >>> config.hash() == Config("mnist5k", [16], 1, 2, ["naive", "sc-pwc"]).hash()
+    True
+    """
+
+    dataset: str
+    hidden: tuple[int, ...]
+    epochs: int
+    n_pairs: int
+    operators: tuple[str, ...]
+    seed: int = 0
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    products: str = "float32"
+    inputs: str = "unit"
+    t: tuple[float, ...] = GRID
+    align_split: str = "validation"
+    align_n: int | None = None
+    softmax: str = "example"
+    output_bias: bool = True
+
+    def __post_init__(self):
+        for name in ("hidden", "operators", "t"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise ValueError(f"{name} must be a list; found the string {value!r}")
+            object.__setattr__(self, name, tuple(value))
+        object.__setattr__(self, "dataset", str(self.dataset))
+        object.__setattr__(self, "t", tuple(float(t) for t in self.t))
+        object.__setattr__(self, "learning_rate", float(self.learning_rate))
+        self._check_numbers()
+        self._check_names()
+
+    def _check_numbers(self) -> None:
+        for width in self.hidden:
+            checks.whole_number("each width in hidden", width, 1)
+        for name, low in (("epochs", 0), ("n_pairs", 1), ("seed", 0), ("batch_size", 1)):
+            checks.whole_number(name, getattr(self, name), low)
+        if self.align_n is not None:
+            checks.whole_number("align_n", self.align_n, 2)
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(
+                f"learning_rate must be positive and finite; found {self.learning_rate!r}"
+            )
+        if not all(map(math.isfinite, self.t)) or not {0.0, 0.5, 1.0} <= set(self.t):
+            raise ValueError(f"t must be finite and hold 0, 0.5 and 1; found {self.t}")
+
+    def _check_names(self) -> None:
+        choices = {
+            "products": PRODUCTS,
+            "inputs": INPUTS,
+            "align_split": ALIGN_SPLITS,
+            "softmax": SOFTMAX,
+        }
+        for field, known in choices.items():
+            if getattr(self, field) not in known:
+                raise ValueError(checks.unknown(field, getattr(self, field), known))
+        for operator in self.operators:
+            parse_operator(operator)
+        if not self.operators or len(set(self.operators)) != len(self.operators):
+            raise ValueError(
+                f"operators must name at least one, none twice; found {list(self.operators)}"
+            )
+
+    def to_dict(self) -> dict:
+        """Return the fields as JSON-able values."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Config":
+        """Return the config of `to_dict`'s values.
+
+        Raises
+        ------
+        ValueError
+            If a field is unknown or leaves its range.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ValueError(checks.unknown("field of a config", name, known))
+        return cls(**values)
+
+    def replace(self, **changes) -> "Config":
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+    def hash(self, fingerprint: str | None = None) -> str:
+        """Return 12 hexadecimal digits that name this config.
+
+        Parameters
+        ----------
+        fingerprint : str, optional
+            Of the data set, which then stands for its name or path, so that a file may be moved
+            but not changed.
+        """
+        return _hash({**self.to_dict(), "dataset": fingerprint or self.dataset})
+
+    def parents_hash(self, fingerprint: str) -> str:
+        """Return 12 hexadecimal digits that name the parents of this config.
+
+        Configs that differ only in operators, grid, alignment or number of pairs share parents.
+        """
+        names = ("hidden", "epochs", "seed", "batch_size", "learning_rate", "products", "inputs")
+        values = self.to_dict()
+        return _hash({**{name: values[name] for name in names}, "dataset": fingerprint})
+
+
+def _hash(content: dict) -> str:
+    text = json.dumps({**content, "format": _FORMAT}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def network_seed(config: Config, network: int) -> int:
+    """Return the seed of one network, in [0, 2^63), independent of the number of networks.
+
+    Examples
+    --------
+    >>> config = Config("mnist5k", (16,), 1, 2, ("naive",))
+    >>> network_seed(config, 0) == network_seed(config.replace(n_pairs=9), 0)
+    True
+    """
+    state = np.random.SeedSequence([config.seed, network]).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))

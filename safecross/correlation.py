@@ -1,0 +1,180 @@
+"""Correlation of neurons, within a network and between two (Section 3.3)."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from . import checks
+
+__all__ = ["LayerPair", "correlation"]
+
+
+def correlation(la, lb=None) -> torch.Tensor:
+    r"""Return the correlations of the columns of `la` with those of `lb` (or its own).
+
+    .. math:: \hat\Sigma^{ij}_{a,b} = \frac{(h^i_a)^\top h^j_b}
+              {\sqrt{\widehat{\mathrm{Var}}(h^i_a)\, \widehat{\mathrm{Var}}(h^j_b)}}
+
+    for mean-centred columns h, the factor 1/(n - 1) being that of the variances.
+
+    Parameters
+    ----------
+    la : array_like, shape (..., n, p)
+        Activations of a layer on n examples.
+    lb : array_like, shape (..., n, q), optional
+        Activations of the other network's layer on the same examples; `la` itself by default.
+
+    Returns
+    -------
+    torch.Tensor, shape (..., p, q), float64
+        In [-1, 1]. A dead neuron, one that is constant on the batch, has correlation 0 with
+        every neuron, itself included, never NaN.
+
+    Raises
+    ------
+    ValueError
+        If a matrix is empty or not finite, or the numbers of examples differ.
+
+    Notes
+    -----
+    Computed in float64 whatever the input. Source: Section 3.3; the paper does not mention dead
+    neurons.
+
+    Examples
+    --------
+    >>> correlation([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]], [[-1.0], [-2.0], [-3.0]])
+    tensor([[-1.],
+            [ 0.]], dtype=torch.float64)
+    """
+    la = checks.as_matrix("activations of a", la)
+    lb = la if lb is None else checks.as_matrix("activations of b", lb)
+    _check_examples(la, lb)
+    za = _standardised(la)
+    zb = za if lb is la else _standardised(lb)
+    return (za.mT @ zb).clamp_(-1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPair:
+    """Two layers seen on the same examples, with the statistics that operators share.
+
+    Each statistic is computed when it is first asked for and then kept, so that operators which
+    look at the same pair of layers pay for it once.
+
+    Parameters
+    ----------
+    la : array_like, shape (n, p)
+        Activations of the layer in network a.
+    lb : array_like, shape (n, q)
+        Activations of the layer in network b on the same n examples.
+
+    Raises
+    ------
+    ValueError
+        If a matrix is empty or not finite, or the numbers of examples differ.
+
+    Examples
+    --------
+    >>> LayerPair([[1.0], [2.0]], [[3.0, 1.0], [5.0, 0.0]]).between
+    tensor([[ 1., -1.]], dtype=torch.float64)
+    """
+
+    la: torch.Tensor
+    lb: torch.Tensor
+    _bases: dict = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "la", checks.as_matrix("activations of a", self.la))
+        object.__setattr__(self, "lb", checks.as_matrix("activations of b", self.lb))
+        _check_examples(self.la, self.lb)
+        if self.la.ndim != 2:
+            raise ValueError(f"a layer pair holds one pair; found shape {tuple(self.la.shape)}")
+
+    @property
+    def n(self) -> int:
+        """Number of examples."""
+        return self.la.shape[0]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of neurons p and q."""
+        return self.la.shape[1], self.lb.shape[1]
+
+    @cached_property
+    def scale_a(self) -> torch.Tensor:
+        """Sample standard deviations of a's neurons, shape (p,), float64; 0 for dead ones."""
+        return _norms(self.la) / max(self.n - 1, 1) ** 0.5
+
+    @cached_property
+    def scale_b(self) -> torch.Tensor:
+        """Sample standard deviations of b's neurons, shape (q,), float64; 0 for dead ones."""
+        return _norms(self.lb) / max(self.n - 1, 1) ** 0.5
+
+    @cached_property
+    def within_a(self) -> torch.Tensor:
+        """Correlations within network a, shape (p, p), float64."""
+        return correlation(self.la)
+
+    @cached_property
+    def within_b(self) -> torch.Tensor:
+        """Correlations within network b, shape (q, q), float64."""
+        return correlation(self.lb)
+
+    @cached_property
+    def between(self) -> torch.Tensor:
+        """Correlations between the networks, shape (p, q), float64."""
+        return correlation(self.la, self.lb)
+
+    def bases(self, standardise: bool) -> tuple[torch.Tensor, ...]:
+        """Return the eigenpairs of both views and the cross-covariance in their coordinates.
+
+        Parameters
+        ----------
+        standardise : bool
+            Of views with columns of unit variance (Section 3.2), or only mean-centred.
+
+        Returns
+        -------
+        eigenvalues_a, vectors_a, eigenvalues_b, vectors_b, cross : torch.Tensor, float64
+            Shapes (p,), (p, p), (q,), (q, q), (p, q); eigenvalues in decreasing order.
+        """
+        if standardise not in self._bases:
+            one_a, one_b = torch.ones_like(self.scale_a), torch.ones_like(self.scale_b)
+            da, db = (one_a, one_b) if standardise else (self.scale_a, self.scale_b)
+            values_a, vectors_a = _eigenpairs(da[:, None] * self.within_a * da)
+            values_b, vectors_b = _eigenpairs(db[:, None] * self.within_b * db)
+            cross = vectors_a.mT @ (da[:, None] * self.between * db) @ vectors_b
+            self._bases[standardise] = (values_a, vectors_a, values_b, vectors_b, cross)
+        return self._bases[standardise]
+
+
+def _eigenpairs(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    values, vectors = torch.linalg.eigh(covariance)
+    return values.flip(-1).clamp_(min=0), vectors.flip(-1)
+
+
+def _centred(layer: torch.Tensor) -> torch.Tensor:
+    # Rounding gives a constant column a tiny spread of its own: it is set to exactly 0.
+    alive = layer.amax(-2, keepdim=True) != layer.amin(-2, keepdim=True)
+    layer = layer.to(torch.float64)
+    return (layer - layer.mean(-2, keepdim=True)) * alive
+
+
+def _norms(layer: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.vector_norm(_centred(layer), dim=-2)
+
+
+def _standardised(layer: torch.Tensor) -> torch.Tensor:
+    """Return centred columns of unit Euclidean norm; dead ones are 0."""
+    centred = _centred(layer)
+    norms = torch.linalg.vector_norm(centred, dim=-2, keepdim=True)
+    return centred.div_(torch.where(norms > 0, norms, 1.0))
+
+
+def _check_examples(la: torch.Tensor, lb: torch.Tensor) -> None:
+    if la.shape[:-1] != lb.shape[:-1]:
+        raise ValueError(
+            "both layers must be seen on the same examples; found "
+            f"{la.shape[-2]} and {lb.shape[-2]} rows (shapes {tuple(la.shape)}, {tuple(lb.shape)})"
+        )

@@ -1,0 +1,361 @@
+"""Feed-forward networks as weight matrices and biases (Sections 4 and 5.1 of the paper)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from . import checks, store
+from .linalg import affine
+
+__all__ = ["Network", "check_same_architecture", "initialise", "load_network", "stack"]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    r"""A feed-forward network with D ReLU hidden layers and a linear output (logits).
+
+    .. math:: L^d = \max(0, L^{d-1} W^d + b^d), \quad d = 1, \dots, D, \qquad
+              z = L^D W^{D+1} + b^{D+1}
+
+    Parameters
+    ----------
+    weights : sequence of torch.Tensor, each of shape (..., p_in, p_out)
+        D + 1 weight matrices; rows are inputs and columns outputs. A leading dimension, equal in
+        all of them, makes the object a population of networks of one architecture.
+    biases : sequence of torch.Tensor, each of shape (..., p_out)
+        D + 1 bias vectors.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not chain, dtypes or devices differ, or an entry is NaN or infinite.
+
+    Notes
+    -----
+    Source: Section 4 ("rows correspond to the incoming layer, columns to the outgoing layer").
+    The softmax of Section 5.1 belongs to the loss and is not applied here.
+
+    Examples
+    --------
+    >>> theta = initialise([4, 3, 2], seed=0)
+    >>> theta
+    Network(4-3-2)
+    >>> theta(torch.zeros(5, 4)).shape
+    torch.Size([5, 2])
+    """
+
+    weights: tuple[torch.Tensor, ...]
+    biases: tuple[torch.Tensor, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "weights", tuple(torch.as_tensor(w) for w in self.weights))
+        object.__setattr__(self, "biases", tuple(torch.as_tensor(b) for b in self.biases))
+        _check_shapes(self.weights, self.biases)
+        for d, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
+            checks.finite(f"weights of layer {d}", weight)
+            checks.finite(f"biases of layer {d}", bias)
+
+    def __repr__(self) -> str:
+        count = "" if not self.batch_shape else f", population {tuple(self.batch_shape)}"
+        return f"Network({'-'.join(map(str, self.widths))}{count})"
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of inputs, of neurons in each hidden layer, and of outputs."""
+        return (self.weights[0].shape[-2], *(w.shape[-1] for w in self.weights))
+
+    @property
+    def depth(self) -> int:
+        """Number D of hidden layers."""
+        return len(self.weights) - 1
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """Leading shape: empty for one network, (P,) for a population of P."""
+        return self.weights[0].shape[:-2]
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases of one network."""
+        return sum(a * b + b for a, b in pairwise(self.widths))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of all weights and biases."""
+        return self.weights[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of all weights and biases."""
+        return self.weights[0].device
+
+    def __getitem__(self, index) -> "Network":
+        """Return the network (or smaller population) at `index` of a population."""
+        if not self.batch_shape:
+            raise TypeError("a single network cannot be indexed; only a population can")
+        return Network([w[index] for w in self.weights], [b[index] for b in self.biases])
+
+    def to(self, *args, **kwargs) -> "Network":
+        """Return a copy on another device or of another dtype (arguments as `Tensor.to`)."""
+        return Network(
+            [w.to(*args, **kwargs) for w in self.weights],
+            [b.to(*args, **kwargs) for b in self.biases],
+        )
+
+    def inputs(self, x) -> torch.Tensor:
+        """Return a batch of examples as this network takes it: checked, its dtype and device.
+
+        Parameters
+        ----------
+        x : array_like, shape (..., n, m)
+            Examples, one a row; m must be the network's number of inputs.
+
+        Raises
+        ------
+        ValueError
+            If the batch is empty, has another number of columns, or a non-finite entry.
+        """
+        x = checks.as_matrix("the batch of examples", x)
+        if x.shape[-1] != self.widths[0]:
+            raise ValueError(
+                f"examples must have {self.widths[0]} columns, the inputs of {self!r}; "
+                f"found {x.shape[-1]}"
+            )
+        return x.to(self.device, self.dtype)
+
+    def layers(self, x) -> list[torch.Tensor]:
+        """Return the D hidden layers' activations and, last, the logits.
+
+        Parameters
+        ----------
+        x : array_like, shape (..., n, m)
+            Examples, one a row.
+
+        Returns
+        -------
+        list of torch.Tensor, shapes (..., n, p_d)
+            D matrices of non-negative activations and one of logits.
+        """
+        x = self.inputs(x)
+        outputs = []
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = affine(x, weight, bias).relu()
+            outputs.append(x)
+        return [*outputs, affine(x, self.weights[-1], self.biases[-1])]
+
+    def __call__(self, x) -> torch.Tensor:
+        """Return the logits, shape (..., n, classes), of a batch of examples."""
+        return self.layers(x)[-1]
+
+    def to_torch(self) -> nn.Sequential:
+        """Return an equal `torch.nn.Sequential` of Linear and ReLU modules.
+
+        PyTorch stores a Linear's weight transposed, (p_out, p_in); the copies share no memory.
+
+        Examples
+        --------
+        >>> initialise([4, 3, 2], seed=0).to_torch()
+        Sequential(
+          (0): Linear(in_features=4, out_features=3, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=3, out_features=2, bias=True)
+        )
+        """
+        if self.batch_shape:
+            raise ValueError("only a single network converts to torch; index the population first")
+        modules: list[nn.Module] = []
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            linear = nn.Linear(*weight.shape, device=self.device, dtype=self.dtype)
+            with torch.no_grad():
+                linear.weight.copy_(weight.T)
+                linear.bias.copy_(bias)
+            modules += [linear, nn.ReLU()]
+        return nn.Sequential(*modules[:-1])
+
+    @classmethod
+    def from_torch(cls, source: nn.Sequential | Mapping[str, torch.Tensor]) -> "Network":
+        """Return the network of a `torch.nn.Sequential` or of such a module's `state_dict`.
+
+        Parameters
+        ----------
+        source : torch.nn.Sequential or mapping of str to torch.Tensor
+            Linear layers with ReLU between them, in order; of a `state_dict`, the entries
+            ``<name>.weight`` and ``<name>.bias`` in order (what lies between is taken as ReLU).
+
+        Raises
+        ------
+        ValueError
+            If a module is neither Linear nor ReLU, or a Linear has no bias.
+        """
+        if isinstance(source, nn.Sequential):
+            _check_modules(source)
+            source = source.state_dict()
+        names = [key.removesuffix(".weight") for key in source if key.endswith(".weight")]
+        expected = [f"{name}.{part}" for name in names for part in ("weight", "bias")]
+        if not names or sorted(expected) != sorted(source):
+            raise ValueError(
+                "expected a state_dict of Linear layers, each with a '.weight' and a '.bias'; "
+                f"found the keys {sorted(source)}"
+            )
+        return cls(
+            [source[f"{name}.weight"].detach().mT.clone() for name in names],
+            [source[f"{name}.bias"].detach().clone() for name in names],
+        )
+
+    def save(self, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+        """Write the network as safetensors, atomically and with a checksum.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write; an existing one is replaced.
+        metadata : mapping of str to str, optional
+            Kept beside the weights and returned by `store.load_tensors`.
+        """
+        tensors = {}
+        for d, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
+            tensors |= {f"layers.{d}.weight": weight, f"layers.{d}.bias": bias}
+        store.save_tensors(path, tensors, {"kind": "safecross.Network", **(metadata or {})})
+
+
+def load_network(path: str | Path) -> Network:
+    """Return the network that `Network.save` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        A safetensors file.
+
+    Raises
+    ------
+    store.DamagedFile
+        If the file is missing, is not safetensors, or differs from its checksum.
+    ValueError
+        If it is safetensors, but not of a network.
+    """
+    tensors, metadata = store.load_tensors(path)
+    if metadata.get("kind") != "safecross.Network":
+        raise ValueError(
+            f"{path} is not a network: expected tensors 'layers.1.weight', 'layers.1.bias', ... "
+            f"written by Network.save; found {sorted(tensors)[:6]}. "
+            "A PyTorch model converts with Network.from_torch(model).save(path)."
+        )
+    depth = len(tensors) // 2
+    return Network(
+        [tensors[f"layers.{d}.weight"] for d in range(1, depth + 1)],
+        [tensors[f"layers.{d}.bias"] for d in range(1, depth + 1)],
+    )
+
+
+def initialise(
+    widths: Sequence[int],
+    seed: int | Iterable[int],
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> Network:
+    r"""Draw a network's weights from :math:`N(0, 1/\sqrt{h})`, h the layer's number of inputs.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Inputs, hidden widths, outputs; at least two entries.
+    seed : int or iterable of int
+        One seed for one network; several for a population, each network with its own.
+    dtype, device
+        Of the weights. The numbers are drawn on the CPU in float32, whatever the device.
+
+    Returns
+    -------
+    Network
+        With standard deviation :math:`h^{-1/2}` in each layer and biases 0 (the paper does not
+        say how biases start).
+
+    Notes
+    -----
+    Source: Section 5.1, which writes :math:`N(0, \sqrt{h_i}^{-1})`.
+
+    Examples
+    --------
+    >>> initialise([400, 30, 10], seed=1).weights[0].std().item() * 20  # doctest: +ELLIPSIS
+    1.0...
+    """
+    widths = [checks.whole_number("each width", w, 1) for w in widths]
+    if len(widths) < 2:
+        raise ValueError(f"widths must name inputs and outputs at least; found {widths}")
+    if not hasattr(seed, "__index__"):
+        return stack([initialise(widths, s, dtype, device) for s in seed])
+    generator = torch.Generator().manual_seed(int(seed))
+    weights = [torch.randn(a, b, generator=generator) / a**0.5 for a, b in pairwise(widths)]
+    return Network(weights, [torch.zeros(b) for b in widths[1:]]).to(device, dtype)
+
+
+def stack(networks: Sequence[Network]) -> Network:
+    """Return a population made of networks of one architecture.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or the architectures differ.
+    """
+    if not networks:
+        raise ValueError("a population needs at least one network")
+    for other in networks[1:]:
+        check_same_architecture(networks[0], other)
+    return Network(
+        [torch.stack(layer) for layer in zip(*(n.weights for n in networks), strict=True)],
+        [torch.stack(layer) for layer in zip(*(n.biases for n in networks), strict=True)],
+    )
+
+
+def check_same_architecture(theta_a: Network, theta_b: Network) -> None:
+    """Raise ValueError unless both networks have the same widths throughout."""
+    if theta_a.widths != theta_b.widths:
+        raise ValueError(
+            "both parents must have the same architecture; found "
+            f"{'-'.join(map(str, theta_a.widths))} and {'-'.join(map(str, theta_b.widths))}"
+        )
+
+
+def _check_shapes(weights: Sequence[torch.Tensor], biases: Sequence[torch.Tensor]) -> None:
+    if not weights or len(weights) != len(biases):
+        raise ValueError(
+            f"expected as many bias vectors as weight matrices, at least one of each; "
+            f"found {len(weights)} and {len(biases)}"
+        )
+    like = weights[0]
+    previous = None
+    for d, (weight, bias) in enumerate(zip(weights, biases, strict=True), start=1):
+        if not weight.is_floating_point() or weight.ndim < 2 or 0 in weight.shape[-2:]:
+            raise ValueError(
+                f"weights of layer {d} must be a floating-point matrix (inputs, outputs); "
+                f"found {weight.dtype} of shape {tuple(weight.shape)}"
+            )
+        if previous is not None and weight.shape[-2] != previous:
+            raise ValueError(
+                f"weights of layer {d} must have {previous} rows, the outputs of layer {d - 1}; "
+                f"found shape {tuple(weight.shape)}"
+            )
+        expected = (*like.shape[:-2], weight.shape[-1])
+        if bias.shape != expected or weight.shape[:-2] != like.shape[:-2]:
+            raise ValueError(
+                f"biases of layer {d} must have shape {tuple(expected)}; "
+                f"found {tuple(bias.shape)} beside weights {tuple(weight.shape)}"
+            )
+        for part in (weight, bias):
+            if part.dtype != like.dtype or part.device != like.device:
+                raise ValueError(
+                    f"all layers must share one dtype and device ({like.dtype}, {like.device}); "
+                    f"found {part.dtype}, {part.device} in layer {d}"
+                )
+        previous = weight.shape[-1]
+
+
+def _check_modules(model: nn.Sequential) -> None:
+    kinds = [type(module) for module in model]
+    if kinds[::2] != [nn.Linear] * len(kinds[::2]) or kinds[1::2] != [nn.ReLU] * len(kinds[1::2]):
+        found = ", ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"expected Linear layers with ReLU between them; found {found}")

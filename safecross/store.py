@@ -1,0 +1,175 @@
+"""Files that are whole or are not there: atomic writes, checksums, tensors and tables on disk."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+__all__ = [
+    "DamagedFile",
+    "StoreError",
+    "file_hash",
+    "load_json",
+    "load_tensors",
+    "save_json",
+    "save_tensors",
+    "write_atomically",
+]
+
+
+class StoreError(OSError):
+    """A file could not be written; nothing that was there before is lost."""
+
+
+class DamagedFile(ValueError):
+    """A file is missing, truncated, altered, or not what it should be."""
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file, then move it to `path` in one step.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the file shall be; missing folders are made.
+    write : callable of one Path
+        Writes the temporary file, which lies in the same folder.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written or the disk is full; the temporary file is removed and a
+        file already at `path` is untouched.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name) / "a" / "b.txt"
+    >>> write_atomically(path, lambda temporary: temporary.write_text("whole"))
+    >>> path.read_text(), [p.name for p in path.parent.iterdir()]
+    ('whole', ['b.txt'])
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        raise StoreError(
+            f"cannot write {path}: {error}. Free some space or choose a folder that can be "
+            "written; what was finished before is kept."
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def save_tensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Write named tensors as safetensors with a checksum of names, shapes, types and values.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to write, atomically.
+    tensors : mapping of str to torch.Tensor
+        What to keep; from any device, contiguous or not.
+    metadata : mapping of str to str
+        Kept beside them; the key ``sha256`` is added.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    metadata = {str(k): str(v) for k, v in metadata.items()}
+    metadata["sha256"] = _digest(tensors, metadata)
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return the tensors and the metadata of a safetensors file, checked against its checksum.
+
+    Raises
+    ------
+    DamagedFile
+        If the file is missing, cannot be read, or its content differs from the checksum. A file
+        without a checksum, written by other software, is read as it is.
+    """
+    if not Path(path).is_file():
+        raise DamagedFile(f"{path}: expected a safetensors file; there is no such file")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise DamagedFile(
+            f"{path}: expected a safetensors file; found one that cannot be read ({error})"
+        ) from error
+    expected = metadata.pop("sha256", None)
+    if expected is not None and (found := _digest(tensors, metadata)) != expected:
+        raise DamagedFile(f"{path}: expected SHA-256 {expected} of its content; found {found}")
+    return tensors, metadata
+
+
+def save_json(path: str | Path, content) -> None:
+    """Write `content` as indented JSON, atomically.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def load_json(path: str | Path):
+    """Return the content of a JSON file.
+
+    Raises
+    ------
+    DamagedFile
+        If the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedFile(f"{path}: expected a JSON file; found {error}") from error
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
