@@ -2,6 +2,7 @@
 
 from difflib import get_close_matches
 
+import numpy as np
 import torch
 
 __all__ = ["as_matrix", "finite", "unknown", "whole_number"]
@@ -79,6 +80,9 @@ def as_matrix(name: str, values) -> torch.Tensor:
     ValueError
         If there are fewer than two dimensions, none along n or p, or a non-finite entry.
     """
+    if isinstance(values, np.ndarray):
+        # PyTorch takes neither reversed nor read-only arrays.
+        values = np.require(values, requirements="CW")
     tensor = torch.as_tensor(values)
     if not tensor.is_floating_point():
         tensor = tensor.to(torch.get_default_dtype())

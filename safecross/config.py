@@ -12,7 +12,15 @@ from .crossover import GRID
 from .metrics import SOFTMAX
 from .operators import get_operator
 
-__all__ = ["ALIGN_SPLITS", "INPUTS", "PRODUCTS", "Config", "network_seed", "parse_operator"]
+__all__ = [
+    "ALIGN_SPLITS",
+    "INPUTS",
+    "PRODUCTS",
+    "Config",
+    "literal",
+    "network_seed",
+    "parse_operator",
+]
 
 #: Where the alignment batch comes from: the validation examples, on which the loss is measured
 #: too (the authors' notebook); the training examples; or the first validation examples, the loss
@@ -62,11 +70,18 @@ def parse_operator(text: str) -> tuple[str, dict]:
             raise ValueError(checks.unknown(f"option of operator {name!r}", option, known))
         if not equals or not value:
             raise ValueError(f"expected option=value in operator {text!r}; found {item!r}")
-        options[option] = _literal(value)
+        options[option] = literal(value)
     return name, options
 
 
-def _literal(value: str):
+def literal(value: str):
+    """Return a word of the command line as int, float, bool, None or else str.
+
+    Examples
+    --------
+    >>> literal("3"), literal("1e-3"), literal("true"), literal("mnist")
+    (3, 0.001, True, 'mnist')
+    """
     try:
         return json.loads(value.lower() if value in ("True", "False") else value)
     except ValueError:

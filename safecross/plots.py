@@ -13,17 +13,26 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 __all__ = [
+    "activation_map",
+    "bipartite",
     "colour",
     "correlation_matrices",
+    "example_images",
     "figure",
+    "histograms",
+    "lines",
     "loss_and_accuracy",
+    "matrices",
+    "network_diagrams",
+    "scatters",
     "show",
     "table",
+    "weight_images",
 ]
 
 #: A colour for each operator, readable for the colour-blind (seaborn's "colorblind" palette).
 _COLOURS = {
-    name: sns.color_palette("colorblind")[i]
+    name: sns.color_palette("colorblind")[i % 10]
     for name, i in {
         "naive": 7,
         "bias-sort": 5,
@@ -182,12 +191,336 @@ def loss_and_accuracy(curves: pd.DataFrame, labels: Mapping[str, str] | None = N
                 alpha=0.2,
                 linewidth=0,
             )
-    for ax, title in zip(
-        axes, ("Loss (nats)", "Accuracy"), strict=True
-    ):
+    for ax, title in zip(axes, ("Loss (nats)", "Accuracy"), strict=True):
         for parent in (0, 1):
             ax.axvline(parent, color="0.8", linewidth=0.8, zorder=0)
         ax.set_xlabel("crossover point t")
         ax.set_title(title)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return fig
+
+
+def matrices(
+    values: Sequence[np.ndarray],
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str]] | None = None,
+    columns: Sequence[Sequence[str]] | None = None,
+    per_row: int = 3,
+    pattern: str = "{:g}",
+) -> Figure:
+    """Draw small matrices with the value written in each cell.
+
+    Parameters
+    ----------
+    values : sequence of array_like, each (p, q), or (q,) for a single row
+        What stands in the cells; one colour scale, symmetric about 0, serves all.
+    titles : sequence of str
+        One for each matrix.
+    rows, columns : sequence of sequences of str, optional
+        Labels of the rows and columns of each matrix.
+    per_row : int
+        Matrices beside each other.
+    pattern : str
+        Format of a value.
+    """
+    values = [np.atleast_2d(np.asarray(v, dtype=float)) for v in values]
+    deep = [values[i : i + per_row] for i in range(0, len(values), per_row)]
+    heights = [max(len(v) for v in line) for line in deep]
+    wide = [max(v.shape[1] for v in values[i::per_row]) for i in range(per_row)]
+    fig, axes = figure(
+        len(deep),
+        per_row,
+        height=sum(0.45 * h + 0.75 for h in heights),
+        width=min(9.0, sum(0.62 * w + 0.9 for w in wide)),
+        squeeze=False,
+        height_ratios=heights,
+        width_ratios=wide,
+    )
+    limit = max(abs(v).max() for v in values) * 1.6  # pale enough to read black text on
+    for ax in axes.flat[len(values) :]:
+        ax.set_visible(False)
+    for k, (ax, value, title) in enumerate(zip(axes.flat, values, titles, strict=False)):
+        ax.imshow(value, vmin=-limit, vmax=limit, cmap="RdBu_r")
+        for (i, j), v in np.ndenumerate(value):
+            ax.text(j, i, pattern.format(v + 0.0), ha="center", va="center")
+        ax.set_title(title)
+        ax.set_xticks(range(value.shape[1]), columns[k] if columns else [])
+        ax.set_yticks(range(len(value)), rows[k] if rows else [])
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+    return fig
+
+
+def bipartite(
+    matchings: Sequence,
+    titles: Sequence[str],
+    sizes: tuple[int, int],
+    labels: tuple[Sequence[str], Sequence[str]] | None = None,
+) -> Figure:
+    """Draw matchings as lines between the neurons of a (left) and of b (right).
+
+    Parameters
+    ----------
+    matchings : sequence of (la, lb)
+        Lists of indices from 0, as in `Matching`; a neuron in no pair is drawn hollow.
+    titles : sequence of str
+        One for each matching.
+    sizes : tuple of int
+        Numbers of neurons of a and b.
+    labels : tuple of two sequences of str, optional
+        What stands in the circles; the neurons' numbers, from 1, by default.
+    """
+    labels = labels or tuple([str(i + 1) for i in range(size)] for size in sizes)
+    fig, axes = figure(
+        1,
+        len(matchings),
+        height=0.62 * max(sizes) + 0.8,
+        width=min(9.0, 2.3 * len(matchings) + 0.4),
+        squeeze=False,
+    )
+    blue = colour("sc-pwc")
+    for ax, matching, title in zip(axes.flat, matchings, titles, strict=True):
+        for i, j in zip(*matching, strict=True):
+            ax.plot([0, 1], [-i, -j], color=blue, linewidth=2.5, zorder=1)
+        for side, used in enumerate(matching):
+            for i, label in enumerate(labels[side]):
+                lost = i not in set(map(int, used))
+                style = {"facecolor": "white", "edgecolor": "0.6" if lost else blue}
+                ax.scatter(side, -i, s=430, linewidth=2, linestyle=":" if lost else "-", **style)
+                shade = "0.5" if lost else "black"
+                ax.text(side, -i, label, ha="center", va="center_baseline", color=shade)
+        ax.text(0, 0.62, "a", ha="center", style="italic")
+        ax.text(1, 0.62, "b", ha="center", style="italic")
+        ax.set_title(title)
+        ax.set(xlim=(-0.4, 1.4), ylim=(0.55 - max(sizes), 1.0))
+        ax.axis("off")
+    return fig
+
+
+def weight_images(images: np.ndarray, rows: Sequence[str], titles: Sequence[str]) -> Figure:
+    """Draw a grid of weight vectors as images, red above 0 and blue below.
+
+    Parameters
+    ----------
+    images : array_like, shape (r, c, h, w)
+        Weights of neurons; each image has its own scale, symmetric about 0.
+    rows : sequence of str
+        Labels of the r rows.
+    titles : sequence of str
+        Titles of the c columns.
+    """
+    images = np.asarray(images)
+    r, c = images.shape[:2]
+    fig, axes = figure(r, c, height=1.12 * r + 0.35, width=1.08 * c + 0.9, squeeze=False)
+    for (i, j), ax in np.ndenumerate(axes):
+        limit = max(abs(images[i, j]).max(), 1e-12)
+        ax.imshow(images[i, j], vmin=-limit, vmax=limit, cmap="RdBu_r", interpolation="nearest")
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_visible(False)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize="small")
+    for ax, label in zip(axes[:, 0], rows, strict=True):
+        ax.set_ylabel(label, rotation=0, ha="right", va="center")
+    return fig
+
+
+def lines(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    xlabel: str,
+    ylabel: str,
+    operators: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw named curves in one pair of axes.
+
+    Parameters
+    ----------
+    curves : mapping of str to (x, y)
+        Each with its name in the legend.
+    xlabel, ylabel : str
+        Of the axes, with units.
+    operators : mapping of str to str, optional
+        The operator of a curve, for its colour; one with options is dashed.
+    """
+    fig, ax = figure(1, 1, height=3.8, width=8.0)
+    operators = operators or {}
+    seen: list[str] = []
+    for i, (name, (x, y)) in enumerate(curves.items()):
+        base = operators.get(name, name).partition(":")[0]
+        shade = colour(base) if name in operators else sns.color_palette("colorblind")[i % 10]
+        style = ("-", "--", ":", "-.")[seen.count(base) % 4]
+        ax.plot(x, y, label=name, color=shade, linestyle=style, linewidth=2)
+        seen.append(base)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def example_images(
+    images: np.ndarray, rows: Sequence[str], titles: Sequence[str] | None = None
+) -> Figure:
+    """Draw a grid of images of a data set, white on black where they have one channel.
+
+    Parameters
+    ----------
+    images : array_like, shape (r, c, h, w) or (r, c, h, w, 3)
+        Pixels in [0, 1].
+    rows : sequence of str
+        Labels of the r rows.
+    titles : sequence of str, optional
+        Titles of the c columns.
+    """
+    images = np.asarray(images)
+    r, c = images.shape[:2]
+    size = dict(height=0.78 * r + (0.35 if titles else 0.1), width=min(9.0, 0.74 * c + 1.3))
+    fig, axes = figure(r, c, squeeze=False, **size)
+    for (i, j), ax in np.ndenumerate(axes):
+        ax.imshow(images[i, j], vmin=0, vmax=1, cmap="gray", interpolation="nearest")
+        ax.set_xticks([])
+        ax.set_yticks([])
+    for ax, title in zip(axes[0], titles or [], strict=False):
+        ax.set_title(title, fontsize="small")
+    for ax, label in zip(axes[:, 0], rows, strict=True):
+        ax.set_ylabel(label, rotation=0, ha="right", va="center")
+    return fig
+
+
+def activation_map(
+    layer: np.ndarray, row_groups: Mapping[str, int], column_groups: Mapping[str, int]
+) -> Figure:
+    """Draw a matrix of activations, dark where a neuron responds, with its groups marked.
+
+    Parameters
+    ----------
+    layer : array_like, shape (n, p)
+        Activations in [0, 1], one example a row.
+    row_groups, column_groups : mapping of str to int
+        Sizes of the consecutive groups of examples and of neurons, by the name at the axis.
+    """
+    fig, ax = figure(1, 1, height=5.2, width=8.0)
+    layer = np.asarray(layer)
+    image = ax.imshow(
+        layer, aspect="auto", cmap="magma_r", vmin=0, vmax=1, interpolation="antialiased"
+    )
+    for groups, ticks, rule in (
+        (row_groups, ax.set_yticks, ax.axhline),
+        (column_groups, ax.set_xticks, ax.axvline),
+    ):
+        ends = np.cumsum(list(groups.values()))
+        for end in ends[:-1]:
+            rule(end - 0.5, color="0.4", linewidth=0.6)
+        # A group without members has no place at the axis.
+        filled = [(e - n / 2 - 0.5, k) for e, (k, n) in zip(ends, groups.items(), strict=True) if n]
+        ticks([place for place, _ in filled], [name for _, name in filled])
+    ax.tick_params(length=0)
+    ax.set_xlabel("neurons, by the class that excites them most")
+    ax.set_ylabel("examples, by class")
+    fig.colorbar(image, ax=ax, label="activation / neuron's largest")
+    return fig
+
+
+def histograms(
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    ylabel: str = "neurons",
+    bins: int | Sequence[float] = 40,
+    threshold: float | None = None,
+) -> Figure:
+    """Draw histograms as outlines, several in one pair of axes where they are to be compared.
+
+    Parameters
+    ----------
+    panels : mapping of str to mapping of str to values
+        For each pair of axes its x label, and in it the named samples.
+    ylabel : str
+        What is counted.
+    bins : int or sequence of float
+        Number of bins, or their edges.
+    threshold : float, optional
+        Where to draw a vertical line.
+    """
+    fig, axes = figure(1, len(panels), height=3.4, width=8.0, squeeze=False)
+    palette = sns.color_palette("colorblind")
+    for ax, (xlabel, samples) in zip(axes.flat, panels.items(), strict=True):
+        everything = np.concatenate([np.asarray(v) for v in samples.values()])
+        edges = np.histogram_bin_edges(everything, bins=bins)
+        for shade, (name, values) in zip(palette, samples.items(), strict=False):
+            style = {"histtype": "stepfilled", "alpha": 0.25, "color": shade}
+            ax.hist(values, bins=edges, linewidth=0, **style)
+            ax.hist(values, bins=edges, histtype="step", color=shade, label=name, linewidth=1.6)
+        if threshold is not None:
+            ax.axvline(threshold, color="0.3", linestyle="--", linewidth=1)
+        ax.set_xlabel(xlabel)
+        if len(samples) > 1:
+            ax.legend(fontsize="small")
+    axes[0, 0].set_ylabel(ylabel)
+    return fig
+
+
+def scatters(
+    points: Sequence[tuple[Sequence[float], Sequence[float]]],
+    titles: Sequence[str],
+    xlabels: Sequence[str],
+    ylabels: Sequence[str],
+) -> Figure:
+    """Draw scatter plots side by side.
+
+    Parameters
+    ----------
+    points : sequence of (x, y)
+        One for each pair of axes.
+    titles, xlabels, ylabels : sequence of str
+        One for each.
+    """
+    fig, axes = figure(1, len(points), height=3.3, width=3.0 * len(points), squeeze=False)
+    for ax, (x, y), title, xlabel, ylabel in zip(
+        axes.flat, points, titles, xlabels, ylabels, strict=True
+    ):
+        ax.scatter(x, y, s=9, alpha=0.5, color=colour("sc-pwc"), linewidth=0)
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    return fig
+
+
+def network_diagrams(
+    networks: Sequence, titles: Sequence[str], hidden: Sequence[Sequence[tuple[str, int]]]
+) -> Figure:
+    """Draw small networks of one hidden layer, with the weight written on each connection.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        Connections of weight 0 are left out; red is positive, blue negative.
+    titles : sequence of str
+        One for each; lines below the first may state what it computes.
+    hidden : sequence of sequences of (str, int)
+        For each network, what stands in its hidden neurons and the number of their colour.
+    """
+    palette = sns.color_palette("colorblind")
+    sizes = [max(theta.widths) for theta in networks]
+    fig, axes = figure(
+        1, len(networks), height=0.85 * max(sizes) + 0.9, width=3.0 * len(networks), squeeze=False
+    )
+    for ax, theta, title, labels in zip(axes.flat, networks, titles, hidden, strict=True):
+        places = [np.linspace(w - 1, 0, w) - (w - 1) / 2 for w in theta.widths]
+        for d, weight in enumerate(theta.weights):
+            for (i, j), w in np.ndenumerate(np.asarray(weight)):
+                if w == 0:
+                    continue
+                start, end = np.array([d, places[d][i]]), np.array([d + 1, places[d + 1][j]])
+                red, blue = palette[3], palette[0]
+                ax.plot(*zip(start, end, strict=True), color=red if w > 0 else blue, zorder=1)
+                x, y = start + (0.3 if (i + j) % 2 else 0.62) * (end - start)
+                box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+                ax.text(x, y, f"{w:g}", ha="center", va="center", fontsize="small", bbox=box)
+        for d, column in enumerate(places):
+            for i, y in enumerate(column):
+                text, number = (f"$x_{i + 1}$", None) if d == 0 else ("$z$", None)
+                if d == 1:
+                    text, number = labels[i]
+                shade = "0.92" if number is None else sns.light_palette(palette[number], 4)[1]
+                ax.scatter(d, y, s=900, facecolor=shade, edgecolor="0.3", zorder=2)
+                ax.text(d, y, text, ha="center", va="center", fontsize="small", zorder=3)
+        ax.set_title(title)
+        ax.set(xlim=(-0.3, len(places) - 0.7), ylim=(-max(sizes) / 2, max(sizes) / 2))
+        ax.axis("off")
     return fig

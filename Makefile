@@ -1,0 +1,49 @@
+# `make` alone lists the targets. `make book` and `make test` set up all they need in $(VENV).
+# To use an environment of your own instead: make test SAFECROSS_PYTHON=python
+
+PYTHON  ?= python3.11
+VENV    ?= .venv
+PROFILE ?= quick
+
+ifeq ($(SAFECROSS_PYTHON),)
+PY    := $(VENV)/bin/python
+READY := $(VENV)/.ready
+else
+PY    := $(SAFECROSS_PYTHON)
+READY :=
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help book test lint notebooks bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+book: $(READY) ## execute the chapters and build the book: PROFILE=quick (default) or paper
+	$(PY) -m safecross book --profile $(PROFILE)
+
+# One thread for each of the test workers: together they use the cores, and do not fight over them.
+test: lint ## lint, then run all the tests
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n auto --maxprocesses 4
+
+lint: $(READY) ## check style, format and the pairing of the notebooks
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m safecross.pairing --check
+
+notebooks: $(READY) ## make notebooks/*.ipynb from their sources, notebooks/*.py
+	$(PY) -m safecross.pairing
+
+bench: $(READY) ## time the package against its peers and the machine
+	$(PY) -m benchmarks
+
+clean: ## remove the built book and the caches; keeps the environment, data and runs
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(VENV)/.ready: constraints.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name yours with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -c constraints.txt -e '.[book,test]'
+	touch $@

@@ -1,0 +1,539 @@
+# %% [markdown]
+# # Match neurons
+#
+# - **You will** pair the neurons of two networks in every way the package knows, first by hand on
+#   networks of three neurons, then by code on a trained pair.
+# - **You need** canonical weights from [chapter 2](02-canonical-correlation.ipynb) and the
+#   correlation between two layers from [chapter 3](03-pairwise-correlation.ipynb).
+# - **Runtime:** seconds with the default parameters. On all of MNIST most of the time goes into
+#   training the two parents.
+#
+# This chapter covers Sections 4.1 and 4.2 of {cite:t}`uriot2020safe`: Algorithm 1, and matching
+# by pairwise correlation.
+
+# %% tags=["parameters"]
+dataset = "mnist5k"  # a known data set, or the path of an .npz file
+epochs = 20  # passes over the training images, for both parents
+width = 512  # neurons in the hidden layer, as in the paper
+seed = 0  # of both parents: each derives its own from it
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown
+from scipy.linalg import hadamard
+
+from safecross import (
+    OPERATORS,
+    Network,
+    align_layers,
+    cca,
+    cca_of_pair,
+    complete,
+    layer_pairs,
+    load_data,
+    match_components,
+    match_components_by_rank,
+    match_greedy,
+    match_one_to_one,
+    plots,
+    semi_match,
+)
+from safecross.config import Config, parse_operator
+from safecross.experiment import train_parent
+
+SVCCA = f"sc-cca:directions={max(width // 2, 1)}"  # the paper's 256 of 512
+operators = [SVCCA if name == "sc-cca" else name for name in OPERATORS]
+variants = [f"{SVCCA},leftover=correlation", f"{SVCCA},rule=rank"]
+config = Config(dataset, (width,), epochs, 1, operators + variants, seed=seed)
+
+# %% [markdown]
+# ## The question
+#
+# Two networks learn the same task from different starts. Often a feature that one network finds is
+# found by the other too, only in another place: what neuron 7 does here, neuron 301 does there. To
+# *match* neurons is to write down who corresponds to whom.
+#
+# The answer is always a pair of lists, $l_a$ and $l_b$. The neuron in place
+# $i$ of $l_a$ goes with the neuron in place $i$ of $l_b$. The paper counts
+# neurons from 1, and so do the tables and figures here; the package counts from 0, as Python does.
+#
+# There are two sources for the lists. **Section 4.1** reads them off the canonical weights,
+# **Section 4.2** off the correlation matrix.
+#
+# ## Section 4.1: from canonical weights
+#
+# CCA returns pairs of vectors $w_a^k, w_b^k$, one pair for each component $k$, in
+# order of decreasing correlation. A large coefficient means that the neuron has a large say in the
+# component. If one neuron of *a* and one of *b* both have large coefficients *of the same sign*,
+# they rise and fall together within that component. Algorithm 1 makes one pair of each component.
+#
+# :::{admonition} Algorithm 1, step by step
+# :class: tip
+#
+# For each component $k = 1, 2, \dots$, with all neurons that are still free:
+#
+# 1. **Look at the lower end.** Take the smallest coefficient of *a* and the smallest of *b*, and
+#    the size of their sum, $s^k_-$.
+# 2. **Look at the upper end.** Do the same with the two largest coefficients: $s^k_+$.
+# 3. **Pair at the stronger end.** If $s^k_+ > s^k_-$, the pair is the two neurons with the
+#    largest coefficients; if not, the two with the smallest.
+# 4. **Take both neurons out.** They are no longer free.
+# :::
+#
+# In symbols, the two ends are
+#
+# $$
+# s^k_- = \left| \min w_a^k + \min w_b^k \right|, \qquad
+# s^k_+ = \left| \max w_a^k + \max w_b^k \right|.
+# \tag{Alg. 1}
+# $$
+#
+# Why two ends? The sign of a canonical vector is arbitrary: $-w_a^k$ and $-w_b^k$ solve
+# the same problem. A strong partnership may therefore show up as two large coefficients or as two
+# very negative ones, and the algorithm has to look for both.
+#
+# ## The toy of Figure 1
+#
+# The paper's Figure 1 has two networks with one hidden layer of three neurons. Both have learned
+# the features A, B and C, in different order. We build such a pair. The inputs are eight examples
+# with six entries of ±1, chosen so that no two entries are correlated. The first three are the
+# features. The other three are noise, which network *b* mixes in: a little to its A, more to its
+# C, most to its B. This makes the three canonical correlations different, so that the order of the
+# components, and hence of the pairs, is determined.
+
+# %%
+examples = torch.tensor(hadamard(8)[:, 1:7], dtype=torch.float64)
+eye = torch.eye(6, dtype=torch.float64)
+A, B, C = eye[:, 0], eye[:, 1], eye[:, 2]
+noisy_A, noisy_C, noisy_B = A + 0.1 * eye[:, 3], C + 0.3 * eye[:, 4], B + 0.5 * eye[:, 5]
+
+inward_a, inward_b = torch.stack([A, B, C], 1), torch.stack([noisy_C, noisy_A, noisy_B], 1)
+ones = torch.ones(3, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+toy_a = Network([inward_a, ones[0]], [torch.full((3,), 1.5, dtype=torch.float64), ones[1]])
+toy_b = Network([inward_b, ones[0]], [torch.full((3,), 1.5, dtype=torch.float64), ones[1]])
+[toy] = layer_pairs(toy_a, toy_b, examples)
+
+# %% [markdown]
+# Here are the activations, one row an example and one column a neuron. Compare columns by eye:
+# which column of *b* follows the first column of *a*?
+
+# %% tags=["hide-input"]
+fig = plots.matrices(
+    [toy.la, toy.lb],
+    ["network a", "network b"],
+    rows=[[f"example {i + 1}" for i in range(8)]] * 2,
+    columns=[["1", "2", "3"]] * 2,
+    per_row=2,
+)
+plots.show(
+    fig,
+    f"Activations of the two toy networks on n = {toy.n} examples. No randomness and no shading of "
+    "uncertainty: the colour repeats the number in the cell.",
+    "Two tables of eight rows and three columns. Column 1 of a is high and low on the same examples "
+    "as column 2 of b, column 2 of a as column 3 of b, and column 3 of a as column 1 of b.",
+)
+
+# %% [markdown]
+# Now CCA on these six columns, and its canonical weights:
+
+# %%
+result = cca(toy.la, toy.lb)
+fig = plots.matrices(
+    [result.weights_a, result.weights_b],
+    ["canonical weights of a", "canonical weights of b"],
+    rows=[["neuron 1", "neuron 2", "neuron 3"]] * 2,
+    columns=[["k = 1", "k = 2", "k = 3"]] * 2,
+    per_row=2,
+    pattern="{:.2f}",
+)
+plots.show(
+    fig,
+    f"Canonical weights of the toy pair (n = {toy.n}), one component a column. The canonical "
+    f"correlations are {', '.join(f'{rho:.3f}' for rho in result.correlations)}. The colour repeats "
+    "the number.",
+    "Two matrices of three rows and three columns. Each column has a single entry that is not zero: "
+    "for the first component neuron 1 of a and neuron 2 of b, for the second neuron 3 of a and "
+    "neuron 1 of b, for the third neuron 2 of a and neuron 3 of b.",
+)
+
+# %% [markdown]
+# Every component has found exactly one neuron on each side. Follow the columns with a finger and
+# write the pairs down; then compare with each line of the algorithm, and with what the package
+# returns.
+
+# %%
+found = match_components(result.weights_a, result.weights_b)
+steps = pd.DataFrame({"k": [1, 2, 3], "correlation": result.correlations})
+ends = {"s₋": torch.amin, "s₊": torch.amax}
+for name, end in ends.items():
+    steps[name] = (end(result.weights_a, 0) + end(result.weights_b, 0)).abs()
+steps["stronger end"] = np.where(steps["s₊"] > steps["s₋"], "upper", "lower")
+steps["pair (a, b)"] = [f"({i + 1}, {j + 1})" for i, j in zip(*found, strict=True)]
+plots.table(
+    steps,
+    f"Algorithm 1 on the toy pair (n = {toy.n}), component by component. The weights are nearly all "
+    "zero, so no neuron is wanted twice.",
+    {"correlation": "{:.3f}", "s₋": "{:.2f}", "s₊": "{:.2f}"},
+)
+
+# %%
+features_a, features_b = ["A", "B", "C"], ["C", "A", "B"]
+fig = plots.bipartite([found], ["Algorithm 1"], toy.sizes, (features_a, features_b))
+plots.show(
+    fig,
+    f"The pairs that Algorithm 1 finds on the toy (n = {toy.n}). Neurons are numbered from the top; "
+    "the letter is the feature that each has learned.",
+    "Two columns of three circles. Lines join A with A, B with B and C with C across the columns.",
+)
+
+# %% [markdown]
+# ## A neuron that is already taken
+#
+# With real weights, the same neuron often has the largest coefficient in several components. The
+# pseudocode leaves this case out. The text says that one then looks for "the next highest positive
+# relationship". We read it so: neurons that are taken are *masked*, and the two ends are compared
+# *again* among the free ones. Here is a case with two components. The second one would choose the
+# same two neurons as the first.
+
+# %%
+wa = np.array([[0.9, 0.8], [0.1, -0.6], [0.2, 0.3]])
+wb = np.array([[0.2, -0.7], [0.8, 0.9], [0.1, 0.2]])
+taken = match_components(wa, wb)
+fig = plots.matrices(
+    [wa, wb],
+    ["canonical weights of a", "canonical weights of b"],
+    rows=[["neuron 1", "neuron 2", "neuron 3"]] * 2,
+    columns=[["k = 1", "k = 2"]] * 2,
+    per_row=2,
+)
+plots.show(
+    fig,
+    "Canonical weights made up for this example: three neurons, two components. The colour repeats "
+    "the number.",
+    "Two matrices of three rows and two columns. In both components the largest entry of a is "
+    "neuron 1 and that of b is neuron 2.",
+)
+
+# %% [markdown]
+# - **Component 1.** The upper end is stronger, and it pairs neuron 1 of *a* with neuron 2 of *b*.
+# - **Component 2.** Its two largest coefficients belong to the same two neurons. With those masked,
+#   neurons 2 and 3 of *a* and neurons 1 and 3 of *b* are left. The upper end now has
+#   $0.3 + 0.2$, the lower one $-0.6 - 0.7$. The *lower* end is stronger, although the
+#   upper one was before masking. The pair is neuron 2 of *a* with neuron 1 of *b*.
+
+# %% tags=["hide-input"]
+Markdown(
+    "The package returns "
+    + ", then ".join(f"({i + 1}, {j + 1})" for i, j in zip(*taken, strict=True))
+    + "."
+)
+
+# %% [markdown]
+# ### The authors' rule
+#
+# The notebook that the authors published follows another rule. It sorts the coefficients of *a* and
+# those of *b*, and offers neurons *of the same rank*: the smallest with the smallest, the second
+# smallest with the second smallest, and so on. Ranks are tried in order of the sum of absolute
+# values. A rank is skipped as soon as *one* of its two neurons is taken.
+#
+# The package keeps this rule as a named variant, `match_components_by_rank`, or `rule=rank` of the
+# operator `sc-cca`. The two rules differ when a component's favourite is taken on one side only.
+# Then the free favourite must look for another partner under Algorithm 1. Under the rank rule it
+# loses its turn.
+
+# %%
+wa[:, 1], wb[:, 1] = [0.8, -0.1, 0.7], [0.9, -0.6, 0.2]
+rules = [match_components(wa, wb), match_components_by_rank(wa, wb)]
+fig = plots.bipartite(rules, ["Algorithm 1", "rank by rank"], (3, 3))
+plots.show(
+    fig,
+    "The two rules on made-up weights whose second component has the coefficients "
+    f"{', '.join(f'{w:g}' for w in wa[:, 1])} in a and "
+    f"{', '.join(f'{w:g}' for w in wb[:, 1])} in b. Dotted circles are neurons without a partner.",
+    "Two small graphs. Under both rules neuron 1 of a goes with neuron 2 of b. Under Algorithm 1 "
+    "neuron 3 of a goes with neuron 1 of b, under the rank rule with neuron 3 of b.",
+)
+
+# %% [markdown]
+# In the second component neuron 1 of *b* has the largest coefficient of all, and it is free.
+# Algorithm 1 pairs it with the largest free coefficient of *a*. The rank rule offers it to neuron 1
+# of *a* only, which is taken, and moves on.
+#
+# ## Neurons left over
+#
+# Algorithm 1 makes one pair for each component. If there are fewer components than neurons, some
+# neurons are left over. This is no corner case: the paper keeps 256 directions of 512 neurons on
+# MNIST, so *half* of all neurons have no component that could choose them. The paper does not say
+# what becomes of them; the authors' notebook pairs them in the order of their indices. The package
+# has two rules:
+#
+# - `leftover=index`, the default: as in the authors' notebook;
+# - `leftover=correlation`: match the rest so that its sum of correlations is largest.
+
+# %%
+start = match_components([[0.9], [0.1], [0.2]], [[0.2], [0.1], [0.8]])
+correlations = np.array([[0.1, 0.2, 0.9], [0.1, 0.8, 0.0], [0.7, 0.3, 0.1]])
+rest = [start, complete(start, 3, 3), complete(start, 3, 3, correlations)]
+fig = plots.bipartite(rest, ["one component", "leftover=index", "leftover=correlation"], (3, 3))
+plots.show(
+    fig,
+    "A single component pairs two neurons (left); the rest follows in index order (middle) or by "
+    "correlation (right). Made-up weights and correlations; dotted circles are without a partner.",
+    "Three small graphs. Left: neuron 1 of a with neuron 3 of b, the others alone. Middle: in "
+    "addition 2 with 1 and 3 with 2. Right: in addition 2 with 2 and 3 with 1.",
+)
+
+# %% [markdown]
+# ## Section 4.2: from the correlation matrix
+#
+# The second source of lists needs no CCA. It looks at the matrix $\hat\Sigma_{a,b}$ of
+# [chapter 3](03-pairwise-correlation.ipynb), which says how well neuron $i$ of *a* and
+# neuron $j$ of *b* correlate. The paper has two ways to use it.
+#
+# **Semi-matching.** Every neuron of *a* picks its most correlated neuron of *b*:
+#
+# $$
+# \pi(i) = \arg\max_j \hat\Sigma_{a,b}^{ij}.
+# \tag{Sec. 4.2}
+# $$
+#
+# All choosers are served, but the chosen are not: a popular neuron of *b* is picked several times,
+# an unpopular one never. So the side that is *chosen from* loses neurons. The paper lets *a* choose
+# (`sc-pwc-semi`), the authors' notebook lets *b* choose (`sc-pwc-semi-b`), and the results differ.
+#
+# **One-to-one matching.** No neuron may be used twice, and the sum of the correlations shall be as
+# large as possible over all permutations $\pi$:
+#
+# $$
+# \max_\pi \sum_i \hat\Sigma_{a,b}^{i,\,\pi(i)}.
+# \tag{Sec. 4.2}
+# $$
+#
+# This is the assignment problem. It is solved exactly, in a fraction of a second for 512 neurons,
+# by `scipy.optimize.linear_sum_assignment`; the operator is `sc-pwc`. The authors' notebook is
+# *greedy* in its place: the neurons of *b* come in index order, and each takes the best neuron of
+# *a* that is still free (`sc-pwc-greedy`). A neuron that comes late finds the best ones gone.
+#
+# Three neurons are enough to make all four answers different. Try to find the best one-to-one
+# matching by hand before you look at the figure.
+
+# %%
+correlations = np.array([[0.9, 0.8, 0.1], [0.7, 0.1, 0.0], [0.2, 0.6, 0.3]])
+neurons = ["1", "2", "3"]
+fig = plots.matrices([correlations], ["correlation"], [neurons], [neurons], per_row=1)
+plots.show(
+    fig,
+    "Made-up correlations of three neurons of a (rows) with three of b (columns).",
+    "A matrix with rows 0.9, 0.8, 0.1; 0.7, 0.1, 0; and 0.2, 0.6, 0.3.",
+)
+
+# %%
+answers = {
+    "each of a picks": semi_match(correlations, each="a"),
+    "each of b picks": semi_match(correlations, each="b"),
+    "greedy": match_greedy(correlations),
+    "one-to-one": match_one_to_one(correlations),
+}
+titles = [f"{name}\nsum {correlations[m].sum():.1f}" for name, m in answers.items()]
+fig = plots.bipartite(list(answers.values()), titles, (3, 3))
+plots.show(
+    fig,
+    "Four matchings of the same matrix with their sums of correlations. Dotted circles are neurons "
+    "that no pair uses. Only the two on the right are one to one.",
+    "Four small graphs. When a picks, neuron 3 of b is not used; when b picks, neuron 2 of a is not "
+    "used. Greedy and one-to-one use all neurons and the one-to-one sum is larger.",
+)
+
+# %% [markdown]
+# The semi-matchings have the largest sums, since nothing restrains them. They pay with neurons that
+# are lost. Of the two one-to-one matchings, the greedy one gives the pair of correlation 0.9 away
+# at once and must finish with a pair of correlation 0. The optimal one never takes 0.9 at all.
+#
+# ## A trained pair
+#
+# Now the real case: two networks with one hidden layer, trained on the same images from different
+# random weights. Their neurons are compared on the validation images, as in the paper.
+
+# %%
+theta_a, theta_b = (train_parent(config, network)[0] for network in (0, 1))
+data = load_data(dataset)
+x, y = data.split("validation")
+[pair] = layer_pairs(theta_a, theta_b, x)
+between = pair.between.numpy()
+
+# %% [markdown]
+# First Algorithm 1 alone. These are the first pairs that it makes, each with the correlation of the
+# canonical component that made it and the correlation of the two neurons themselves.
+
+# %%
+svcca = cca_of_pair(pair, **parse_operator(SVCCA)[1])
+found = match_components(svcca.weights_a, svcca.weights_b)
+first = pd.DataFrame({"neuron of a": found.la + 1, "neuron of b": found.lb + 1})
+first.insert(0, "component", first.index + 1)
+first["canonical correlation"] = svcca.correlations[: len(first)]
+first["correlation of the two neurons"] = between[found]
+where = f"{data.name}, n = {len(x):,} validation images, seed {seed}"
+plots.table(
+    first.head(6),
+    f"The first pairs of Algorithm 1 on one trained pair of networks ({where}; SVCCA with "
+    f"{svcca.ranks[0]} of {width} directions).",
+    {"canonical correlation": "{:.3f}", "correlation of the two neurons": "{:.3f}"},
+)
+
+# %% [markdown]
+# Compare the last two columns. A canonical component is a weighted sum of *many* neurons. Two such
+# sums can agree closely although no single neuron of one network agrees that well with a single
+# neuron of the other. Algorithm 1 keeps one term of each sum, and what the other terms contributed
+# is lost.
+#
+# And the neurons left over? Here are the pairs that a component chose, beside the pairs made of the
+# rest under either rule.
+
+# %%
+made = len(found.la)
+by_index = complete(found, *pair.sizes)
+by_correlation = complete(found, *pair.sizes, between)
+groups = {
+    "chosen by a component": between[found],
+    "left over, leftover=index": between[by_index][made:],
+    "left over, leftover=correlation": between[by_correlation][made:],
+}
+plots.table(
+    pd.DataFrame(
+        [(name, len(c), c.mean()) for name, c in groups.items()],
+        columns=["pairs", "how many", "mean correlation"],
+    ),
+    f"Pairs that Algorithm 1 chose, and what became of the others ({where}).",
+    {"mean correlation": "{:.3f}"},
+)
+
+# %% [markdown]
+# Pairing in index order is no better than chance: it is what a naive crossover does with *all*
+# neurons. Keep this table in mind when SC-CCA and SC-PwC are compared in later chapters. Part of
+# the difference is not CCA against correlation. It is half of the neurons left to chance.
+#
+# ## All operators
+#
+# An *operator* is anything that takes two networks and a batch and returns an alignment. The
+# package keeps all of them in one registry, so the following cell does not name any:
+
+# %%
+matchings = {
+    operator: align_layers(theta_a, theta_b, [pair], name, **options).matchings[0]
+    for operator in operators + variants
+    for name, options in [parse_operator(operator)]
+}
+
+# %% tags=["hide-input"]
+best = match_one_to_one(between)
+rows = [
+    {
+        "operator": operator,
+        "mean correlation": between[m].mean(),
+        "distinct neurons of a": len(np.unique(m.la)),
+        "distinct neurons of b": len(np.unique(m.lb)),
+        "pairs shared with the optimum": np.mean(best.lb[m.la] == m.lb),
+    }
+    for operator, m in matchings.items()
+]
+plots.table(
+    pd.DataFrame(rows),
+    f"All operators on one trained pair with {width} hidden neurons each ({where}). The optimum is "
+    "the one-to-one matching with the largest sum of correlations.",
+    {"mean correlation": "{:.3f}", "pairs shared with the optimum": "{:.1%}"},
+)
+
+# %%
+rank = np.arange(1, width + 1) / width
+curves = {name: (rank, np.sort(between[m])[::-1]) for name, m in matchings.items()}
+fig = plots.lines(
+    curves,
+    "share of the pairs, best first",
+    "correlation of the pair",
+    operators={name: name for name in curves},
+)
+plots.show(
+    fig,
+    f"Correlations of the matched pairs, sorted, for each operator on one trained pair ({where}; "
+    f"{width} pairs a line). No shading: a single pair of networks is shown. Several lines of one "
+    "colour are variants of one operator.",
+    "Lines that fall from left to right. Those of the correlation-based operators lie highest and "
+    "close together, those of the canonical operators fall towards the line of the naive operator, "
+    "which runs through zero about the middle.",
+)
+
+# %% tags=["hide-input"]
+table = pd.DataFrame(rows).set_index("operator")
+unused_b = width - table.loc["sc-pwc-semi", "distinct neurons of b"]
+unused_a = width - table.loc["sc-pwc-semi-b", "distinct neurons of a"]
+greedy, optimal = (between[matchings[f"sc-pwc{s}"]].sum() for s in ("-greedy", ""))
+Markdown(
+    f"Read the table like this. When the neurons of *a* pick, **{unused_b} of {width}** neurons of "
+    f"*b* are in no pair: they are lost to the offspring. When *b* picks, *a* loses "
+    f"**{unused_a}**. The one-to-one operators lose none. The greedy order reaches "
+    f"**{greedy / optimal:.1%}** of the largest possible sum of correlations, with "
+    f"**{table.loc['sc-pwc-greedy', 'pairs shared with the optimum']:.0%}** of its pairs the same "
+    "as in the optimum."
+)
+
+# %% [markdown]
+# ## Measured and published
+#
+# Sections 4.1 and 4.2 give one result that can be checked: the pairs of the toy in Figure 1. What
+# the matchings are worth is measured by crossing networks over, from
+# [chapter 6](06-crossover.ipynb) on.
+
+# %% tags=["hide-input"]
+published = [(1, 2), (3, 1), (2, 3)]
+ours = list(zip(*(match_components(result.weights_a, result.weights_b)), strict=True))
+ours = [(int(i) + 1, int(j) + 1) for i, j in ours]
+plots.table(
+    pd.DataFrame(
+        {
+            "published": [str(p) for p in published],
+            "ours": [str(p) for p in ours],
+            "holds": ["yes" if p == o else "no" for p, o in zip(published, ours, strict=True)],
+        }
+    ),
+    f"Pairs of neurons in Figure 1, counted from 1, and those of Algorithm 1 on our toy with the "
+    f"same features (n = {toy.n} examples, no randomness).",
+)
+
+# %% [markdown]
+# ## Summary
+#
+# - Algorithm 1 makes one pair of each canonical component, at the stronger of its two ends, among
+#   the neurons that are still free. With fewer components than neurons, the rest is left over.
+# - Semi-matching serves all neurons of one side and loses some of the other. One-to-one matching
+#   loses none and is solved exactly; the greedy order comes near.
+# - Each matching is two lists of indices, whatever it was made from. All that follows needs no more.
+#
+# ### Exercises
+#
+# **1.** In the 3 × 3 matrix above, raise the correlation of neuron 2 of *a* with neuron 3 of *b*
+# from 0. From which value on is the greedy matching as good as the optimal one?
+#
+# :::{admonition} Answer
+# :class: dropdown
+#
+# Greedy pairs (1, 1), (3, 2) and (2, 3). Its sum is $0.9 + 0.6 + c$, with $c$ the entry in
+# question. The optimum so far does not use that entry; its sum is $0.8 + 0.7 + 0.3$. The two are
+# equal at $c = 0.3$. To check, set `correlations[1, 2] = 0.31` and call `match_one_to_one`.
+# :::
+#
+# **2.** What does Algorithm 1 return if the signs of both canonical vectors of a component are
+# flipped? And if only that of *a* is flipped?
+#
+# :::{admonition} Answer
+# :class: dropdown
+#
+# With both flipped, the two ends change places: $s_-$ and $s_+$ are swapped, and the same two
+# neurons are paired (unless both ends are exactly equal). That is as it should be, since the sign
+# is arbitrary. With only one flipped, the correlation of the component becomes negative. The
+# algorithm then pairs neurons that move in *opposite* directions. CCA never returns such vectors:
+# its correlations are positive.
+# :::
+#
+# **Next:** [permute the neurons](05-permuting.ipynb), so that matched ones come to the same place.

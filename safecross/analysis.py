@@ -1,0 +1,266 @@
+"""From records to statements: intervals, paired comparisons, verdicts (Section 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from . import checks
+from .experiment import Record
+
+__all__ = [
+    "Comparison",
+    "Interval",
+    "compare",
+    "interval",
+    "pair_totals",
+    "share_interval",
+    "summary",
+    "tidy_number",
+]
+
+_RESAMPLES = 9_999
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean or a share with its 95% interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+        Estimate and the interval's ends.
+    n : int
+        Number of observations.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def format(self, digits: int = 3) -> str:
+        """Return ``value [low, high]`` with that many decimals.
+
+        Examples
+        --------
+        >>> Interval(0.5, 0.25, 0.75, 9).format(2)
+        '0.50 [0.25, 0.75]'
+        """
+        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+    def contains(self, number: float) -> bool:
+        """Return whether a number lies in the interval."""
+        return self.low <= number <= self.high
+
+
+def interval(values) -> Interval:
+    r"""Return the mean of a sample with its 95% bootstrap interval.
+
+    .. math:: \bar v = \frac1n \sum_i v_i
+
+    Percentiles 2.5 and 97.5 of the means of 9,999 resamples drawn with a fixed seed.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        One value a pair; NaN is refused.
+
+    Raises
+    ------
+    ValueError
+        If there is no value or one is not finite.
+
+    Examples
+    --------
+    >>> interval([1.0, 1.0]).format(1)
+    '1.0 [1.0, 1.0]'
+    """
+    values = np.asarray(values, dtype=float).ravel()
+    if not len(values) or not np.all(np.isfinite(values)):
+        raise ValueError(f"expected finite values, at least one; found {values}")
+    if np.ptp(values) == 0:
+        return Interval(values[0], values[0], values[0], len(values))
+    found = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=_RESAMPLES,
+        method="percentile",
+        rng=np.random.default_rng(0),
+        batch=1000,
+    ).confidence_interval
+    return Interval(values.mean(), found.low, found.high, len(values))
+
+
+def share_interval(count: int, n: int) -> Interval:
+    """Return a share with its exact 95% (Clopper-Pearson) interval.
+
+    Parameters
+    ----------
+    count, n : int
+        Successes, in [0, n], and trials, >= 1.
+
+    Raises
+    ------
+    ValueError
+        If the counts leave their range.
+
+    Examples
+    --------
+    >>> share_interval(193, 200).format(3)
+    '0.965 [0.929, 0.986]'
+    """
+    checks.whole_number("count", count, 0, checks.whole_number("n", n, 1))
+    found = stats.binomtest(int(count), int(n)).proportion_ci(0.95, method="exact")
+    return Interval(count / n, found.low, found.high, n)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How one operator fares against another on the same pairs.
+
+    Attributes
+    ----------
+    wins, losses, n : int
+        Pairs in which the first is better, in which it is worse, and all pairs.
+    sign_p : float
+        p-value of the exact two-sided sign test, ties left out.
+    wilcoxon_p : float
+        p-value of the two-sided Wilcoxon signed-rank test.
+    difference : Interval
+        Mean of first minus second.
+    effect : float
+        Mean difference over the standard deviation of the differences (Cohen's d for pairs).
+    better : bool or None
+        Whether the first is better (True) or worse (False) by the sign test at 5%, else None.
+    """
+
+    wins: int
+    losses: int
+    n: int
+    sign_p: float
+    wilcoxon_p: float
+    difference: Interval
+    effect: float
+    better: bool | None
+
+
+def compare(
+    record: Record, first: str, second: str, *, t: float = 0.5, column: str = "loss"
+) -> Comparison:
+    """Compare two operators of a record at one t, pair by pair.
+
+    Parameters
+    ----------
+    record : Record
+        With both operators.
+    first, second : str
+        Operators as the config names them; `first` wins where its loss is lower (or its accuracy
+        higher).
+    t : float
+        A crossover point of the record.
+    column : {"loss", "accuracy"}
+        What is compared.
+
+    Raises
+    ------
+    ValueError
+        If the record lacks an operator, the t or the column.
+    """
+    table = record.at(t, column)
+    for operator in (first, second):
+        if operator not in table:
+            raise ValueError(checks.unknown("operator of the record", operator, table.columns))
+    difference = (table[first] - table[second]).to_numpy()
+    gain = -difference if column == "loss" else difference
+    wins, losses = int((gain > 0).sum()), int((gain < 0).sum())
+    sign_p = stats.binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    moved = difference[difference != 0]
+    deviation = difference.std(ddof=1) if len(difference) > 1 else 0.0
+    return Comparison(
+        wins=wins,
+        losses=losses,
+        n=len(difference),
+        sign_p=float(sign_p),
+        wilcoxon_p=float(stats.wilcoxon(moved).pvalue) if len(moved) else 1.0,
+        difference=interval(difference),
+        effect=float(difference.mean() / deviation) if deviation else 0.0,
+        better=None if sign_p >= 0.05 else wins > losses,
+    )
+
+
+def pair_totals(record: Record, statistic: str, layer: int | None = None) -> pd.Series:
+    """Return a count of each pair, summed over hidden layers or of one layer.
+
+    Parameters
+    ----------
+    record : Record
+        With that statistic.
+    statistic : str
+        Such as ``"row maxima above 0.7"``.
+    layer : int, optional
+        Hidden layer from 1; all by default.
+
+    Raises
+    ------
+    ValueError
+        If the record has no such statistic; the message gives the nearest names.
+    """
+    rows = record.statistics[record.statistics["statistic"] == statistic]
+    if rows.empty:
+        known = record.statistics["statistic"].unique()
+        raise ValueError(checks.unknown("statistic", statistic, known))
+    if layer is not None:
+        rows = rows[rows["layer"] == layer]
+    return rows.groupby("pair")["value"].sum()
+
+
+def tidy_number(value: float) -> str:
+    """Return a p-value or another small positive number as a reader takes it in.
+
+    Examples
+    --------
+    >>> tidy_number(0.0312), tidy_number(3e-20), tidy_number(1.0)
+    ('0.031', '3e-20', '1')
+    """
+    return f"{value:.2g}" if value >= 1e-3 else f"{value:.0e}"
+
+
+def summary(record: Record, t: float = 0.5, operators: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return loss, accuracy and comparison with naive crossover of each operator at one t.
+
+    Parameters
+    ----------
+    record : Record
+        With the operator ``naive``.
+    t : float
+        A crossover point of the record.
+    operators : sequence of str, optional
+        Which; all by default.
+
+    Returns
+    -------
+    pandas.DataFrame
+        operator, loss, accuracy (each with its 95% interval), wins against naive by loss, the
+        sign test's and Wilcoxon's p, and the effect size.
+    """
+    loss, accuracy = record.at(t, "loss"), record.at(t, "accuracy")
+    rows = []
+    for operator in operators or record.config.operators:
+        row = {
+            "operator": operator,
+            "loss": interval(loss[operator]).format(),
+            "accuracy": interval(accuracy[operator]).format(),
+        }
+        if operator != "naive":
+            against = compare(record, operator, "naive", t=t)
+            row |= {
+                "wins against naive": f"{against.wins} / {against.n}",
+                "sign test p": tidy_number(against.sign_p),
+                "Wilcoxon p": tidy_number(against.wilcoxon_p),
+                "effect": f"{against.effect:.2f}",
+            }
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")

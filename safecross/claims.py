@@ -1,0 +1,407 @@
+"""Every quantitative or ranking claim of the paper, judged by a rule stated beforehand."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .analysis import Comparison, Interval, compare, interval, pair_totals, share_interval
+from .analysis import tidy_number as tidy
+from .experiment import Record
+from .paper import RIDGES, sc_cca
+
+__all__ = ["CLAIMS", "VERDICTS", "Claim", "judge_claims"]
+
+#: What a claim can come out as.
+VERDICTS = ("replicates", "does not replicate", "cannot be decided")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper and the rule by which ours is held against it.
+
+    Attributes
+    ----------
+    number : int
+        Its number in the book.
+    text : str
+        The claim in our words.
+    place : str
+        Where the paper makes it.
+    published : str
+        The paper's figure or ranking.
+    rule : str
+        When it counts as replicated.
+    chapter : str
+        The chapter that shows it.
+    role : str
+        ``"mnist"`` or ``"cifar10"``.
+    table : str
+        Which record it needs, ``"main"`` or ``"sweep"``.
+    judge : callable of Record
+        Returns ours as text, and the verdict.
+    """
+
+    number: int
+    text: str
+    place: str
+    published: str
+    rule: str
+    chapter: str
+    role: str
+    table: str
+    judge: Callable[[Record], tuple[str, str]]
+
+
+#: All claims, in the order of the paper.
+CLAIMS: list[Claim] = []
+
+
+def _claim(text, place, published, rule, chapter, role, table="main"):
+    def add(judge):
+        number = len(CLAIMS) + 1
+        CLAIMS.append(Claim(number, text, place, published, rule, chapter, role, table, judge))
+        return judge
+
+    return add
+
+
+def judge_claims(records: Mapping[tuple[str, str], Record], chapter: str = "") -> pd.DataFrame:
+    """Return the table of claims with ours and the verdict.
+
+    Parameters
+    ----------
+    records : mapping of (role, table) to Record
+        Such as ``{("mnist", "main"): record}``; claims without a record are left out.
+    chapter : str, optional
+        Only the claims of this chapter.
+
+    Returns
+    -------
+    pandas.DataFrame
+        number, claim, place, published, ours, rule, verdict, chapter.
+    """
+    rows = []
+    for claim in CLAIMS:
+        record = records.get((claim.role, claim.table))
+        if record is None or chapter not in ("", claim.chapter):
+            continue
+        ours, verdict = claim.judge(record)
+        rows.append(
+            {
+                "number": claim.number,
+                "claim": claim.text,
+                "place": claim.place,
+                "published": claim.published,
+                "ours": ours,
+                "rule": claim.rule,
+                "verdict": verdict,
+                "chapter": claim.chapter,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+# Rules ----------------------------------------------------------------------------------------
+
+
+def _verdict(holds: bool | None) -> str:
+    return VERDICTS[2] if holds is None else VERDICTS[0 if holds else 1]
+
+
+def _near(ours: Interval, published: float, tolerance: float, digits: int = 3):
+    holds = ours.contains(published) or abs(ours.value - published) <= tolerance
+    return ours.format(digits), _verdict(holds)
+
+
+def _below(ours: Interval, bound: float, digits: int = 3):
+    """Hold if the whole interval is below the bound, fail if it is above."""
+    holds = True if ours.high < bound else False if ours.low > bound else None
+    return ours.format(digits), _verdict(holds)
+
+
+def _ranking(found: Comparison):
+    text = (
+        f"better in {found.wins} of {found.n} pairs (sign test p = {tidy(found.sign_p)}), "
+        f"difference of loss {found.difference.format()}"
+    )
+    return text, _verdict(found.better)
+
+
+def _wins(record: Record, operator: str, published: int):
+    found = compare(record, operator, "naive")
+    share = share_interval(found.wins, found.n)
+    text = f"{found.wins} of {found.n}, {share.format(3)}"
+    return text, share.contains(published / 200)
+
+
+def _cca(record: Record) -> str:
+    return next(op for op in record.config.operators if op.startswith("sc-cca"))
+
+
+def _parents(record: Record, column: str) -> np.ndarray:
+    return record.pairs[[f"{column}_a", f"{column}_b"]].to_numpy().ravel()
+
+
+def _midpoint(record: Record) -> pd.Series:
+    """Return the mean of both parents' losses of each pair."""
+    return record.pairs.set_index("pair")[["loss_a", "loss_b"]].mean(axis=1)
+
+
+def _removed(record: Record, operator: str) -> Interval:
+    """Return which share of naive crossover's excess loss at t = 0.5 an operator removes."""
+    loss, parents = record.at(0.5), _midpoint(record)
+    excess = (loss["naive"] - parents).mean()
+    return interval((loss["naive"] - loss[operator]) / excess)
+
+
+def _best_child_beats_parents(record: Record, operator: str) -> Interval:
+    rows = record.curves.query("operator == @operator and t > 0 and t < 1")
+    best = rows.groupby("pair")["loss"].min()
+    parent = record.pairs.set_index("pair")[["loss_a", "loss_b"]].min(axis=1)
+    return share_interval(int((best < parent).sum()), len(best))
+
+
+# The claims -----------------------------------------------------------------------------------
+
+_RIDGE_RULE = "the published share lies in the 95% interval of ours, for each penalty"
+_RANKING_RULE = "sign test over the pairs, 5%"
+
+
+@_claim(
+    "Safe crossover (SC-CCA) improves on naive crossover on MNIST.",
+    "5.2.2, Fig. 3a", "better", _RANKING_RULE, "09-figure-3", "mnist",
+)  # fmt: skip
+def _(record):
+    return _ranking(compare(record, _cca(record), "naive"))
+
+
+@_claim(
+    "Safe crossover (SC-CCA) improves on naive crossover on CIFAR-10.",
+    "5.2.2, Fig. 3b", "better", _RANKING_RULE, "09-figure-3", "cifar10",
+)  # fmt: skip
+def _(record):
+    return _ranking(compare(record, _cca(record), "naive"))
+
+
+@_claim(
+    "On MNIST the gain of SC-CCA over naive crossover is marginal.",
+    "Fig. 3, caption", "marginal",
+    "SC-CCA removes less than half of naive crossover's excess loss at t = 0.5",
+    "09-figure-3", "mnist",
+)  # fmt: skip
+def _(record):
+    return _below(_removed(record, _cca(record)), 0.5, 2)
+
+
+@_claim(
+    "On MNIST SC-PwC is much better than SC-CCA.",
+    "5.2.2, Fig. 3c", "better", _RANKING_RULE, "09-figure-3", "mnist",
+)  # fmt: skip
+def _(record):
+    return _ranking(compare(record, "sc-pwc", _cca(record)))
+
+
+@_claim(
+    "On MNIST SC-PwC finds a very low-error path between the parents.",
+    "5.2.2, Fig. 3c", "very low, flat",
+    "excess loss at t = 0.5 is below a tenth of naive crossover's",
+    "09-figure-3", "mnist",
+)  # fmt: skip
+def _(record):
+    removed = _removed(record, "sc-pwc")
+    left = Interval(1 - removed.value, 1 - removed.high, 1 - removed.low, removed.n)
+    return _below(left, 0.1)
+
+
+@_claim(
+    "On CIFAR-10 SC-CCA produces better offspring than SC-PwC.",
+    "5.2.2, Fig. 3d", "better", _RANKING_RULE, "09-figure-3", "cifar10",
+)  # fmt: skip
+def _(record):
+    return _ranking(compare(record, _cca(record), "sc-pwc"))
+
+
+@_claim(
+    "On CIFAR-10 the loss goes up in between the parents (SC-PwC).",
+    "5.2.2, Fig. 3d", "goes up",
+    "the interval of the excess loss at t = 0.5 lies above 0", "09-figure-3", "cifar10",
+)  # fmt: skip
+def _(record):
+    excess = interval(record.at(0.5)["sc-pwc"] - _midpoint(record))
+    return excess.format(), _verdict(True if excess.low > 0 else False if excess.high < 0 else None)
+
+
+@_claim(
+    "The parents on CIFAR-10 reach about 40% accuracy.",
+    "5.2.2", "about 0.40", "within 0.05", "07-parents", "cifar10",
+)  # fmt: skip
+def _(record):
+    return _near(interval(_parents(record, "accuracy")), 0.40, 0.05)
+
+
+@_claim(
+    "Naive crossover on CIFAR-10 drops to 10% accuracy at t = 0.5.",
+    "5.2.2, Fig. 3b", "0.10", "within 0.025", "09-figure-3", "cifar10",
+)  # fmt: skip
+def _(record):
+    return _near(interval(record.at(0.5, "accuracy")["naive"]), 0.10, 0.025)
+
+
+@_claim(
+    "SC-CCA on CIFAR-10 drops to 25% accuracy at t = 0.5.",
+    "Fig. 3, caption", "0.25", "within 0.025", "09-figure-3", "cifar10",
+)  # fmt: skip
+def _(record):
+    return _near(interval(record.at(0.5, "accuracy")[_cca(record)]), 0.25, 0.025)
+
+
+@_claim(
+    "Offspring of safe crossover reach a better validation loss than both parents (MNIST, SC-PwC).",
+    "1, contributions", "better", "in more than half of the pairs, at the best t in (0, 1)",
+    "09-figure-3", "mnist",
+)  # fmt: skip
+def _(record):
+    share = _best_child_beats_parents(record, "sc-pwc")
+    worse = Interval(1 - share.value, 1 - share.high, 1 - share.low, share.n)
+    return f"share of pairs {share.format(2)}", _below(worse, 0.5)[1]
+
+
+@_claim(
+    "Offspring of safe crossover reach a better validation loss than both parents "
+    "(CIFAR-10, SC-CCA).",
+    "1, contributions", "better", "in more than half of the pairs, at the best t in (0, 1)",
+    "09-figure-3", "cifar10",
+)  # fmt: skip
+def _(record):
+    share = _best_child_beats_parents(record, _cca(record))
+    worse = Interval(1 - share.value, 1 - share.high, 1 - share.low, share.n)
+    return f"share of pairs {share.format(2)}", _below(worse, 0.5)[1]
+
+
+@_claim(
+    "CCA extracts 125 statistically significant relationships per pair on MNIST (Bartlett's test).",
+    "5.2.2", "125", "within 10", "09-figure-3", "mnist",
+)  # fmt: skip
+def _(record):
+    found = pair_totals(record, f"significant by Bartlett ({_cca(record)})")
+    return _near(interval(found), 125, 10, 1)
+
+
+@_claim(
+    "203 pairs of neurons have a correlation of 0.7 or higher on MNIST.",
+    "5.2.2", "203", "within 10", "09-figure-3", "mnist",
+)  # fmt: skip
+def _(record):
+    return _near(interval(pair_totals(record, "row maxima above 0.7")), 203, 10, 1)
+
+
+@_claim(
+    "Ridge CCA beats naive crossover in 193 of 200 trials on MNIST, for each penalty.",
+    "5.2.1", "193 of 200", _RIDGE_RULE, "08-svcca-and-ridge", "mnist", "sweep",
+)  # fmt: skip
+def _(record):
+    found = [_wins(record, f"sc-cca:ridge={ridge}", 193) for ridge in RIDGES]
+    return "; ".join(text for text, _ in found), _verdict(all(holds for _, holds in found))
+
+
+@_claim(
+    "Ridge CCA beats naive crossover in 200 of 200 trials on CIFAR-10, for each penalty.",
+    "5.2.1", "200 of 200", _RIDGE_RULE, "08-svcca-and-ridge", "cifar10", "sweep",
+)  # fmt: skip
+def _(record):
+    found = [_wins(record, f"sc-cca:ridge={ridge}", 200) for ridge in RIDGES]
+    return "; ".join(text for text, _ in found), _verdict(all(holds for _, holds in found))
+
+
+@_claim(
+    "On MNIST SVCCA with 256 directions gives a lower loss than CCA on the layers themselves.",
+    "5.2.1", "better", _RANKING_RULE, "08-svcca-and-ridge", "mnist", "sweep",
+)  # fmt: skip
+def _(record):
+    return _ranking(compare(record, sc_cca(record.config.dataset), "sc-cca"))
+
+
+@_claim(
+    "On CIFAR-10 CCA on the layers themselves is better than SVCCA.",
+    "5.2.1", "better", "against the best number of directions below the width; " + _RANKING_RULE,
+    "08-svcca-and-ridge", "cifar10", "sweep",
+)  # fmt: skip
+def _(record):
+    loss = record.at(0.5).mean()
+    fewer = [op for op in loss.index if op.startswith("sc-cca:directions=")]
+    fewer = [op for op in fewer if int(op.split("=")[1]) < max(record.config.hidden)]
+    return _ranking(compare(record, "sc-cca", min(fewer, key=lambda op: loss[op])))
+
+
+@_claim(
+    "Results are sensitive to the number of directions and not to the ridge penalty (MNIST).",
+    "3.2, 5.2.1", "directions matter, penalty does not",
+    "the range of mean losses over directions is more than three times that over penalties",
+    "08-svcca-and-ridge", "mnist", "sweep",
+)  # fmt: skip
+def _(record):
+    return _sensitivity(record)
+
+
+@_claim(
+    "Results are sensitive to the number of directions and not to the ridge penalty (CIFAR-10).",
+    "3.2, 5.2.1", "directions matter, penalty does not",
+    "the range of mean losses over directions is more than three times that over penalties",
+    "08-svcca-and-ridge", "cifar10", "sweep",
+)  # fmt: skip
+def _(record):
+    return _sensitivity(record)
+
+
+def _sensitivity(record: Record):
+    loss = record.at(0.5).mean()
+    spread = {
+        kind: float(np.ptp([v for op, v in loss.items() if op.startswith(f"sc-cca:{kind}=")
+                            and "," not in op]))
+        for kind in ("directions", "ridge")
+    }  # fmt: skip
+    text = f"range {spread['directions']:.3f} over directions, {spread['ridge']:.3f} over penalties"
+    return text, _verdict(spread["directions"] > 3 * spread["ridge"])
+
+
+@_claim(
+    "Aligning is negligible beside training (SC-PwC, MNIST).",
+    "5.2.3", "negligible", "below a tenth of the two parents' training time", "11-costs", "mnist",
+)  # fmt: skip
+def _(record):
+    return _below(_alignment_share(record, "sc-pwc"), 0.1)
+
+
+@_claim(
+    "Aligning is negligible beside training (SC-CCA, MNIST).",
+    "5.2.3", "negligible", "below a tenth of the two parents' training time", "11-costs", "mnist",
+)  # fmt: skip
+def _(record):
+    return _below(_alignment_share(record, _cca(record)), 0.1)
+
+
+@_claim(
+    "Aligning is negligible beside training (SC-PwC, CIFAR-10).",
+    "5.2.3", "negligible", "below a tenth of the two parents' training time", "11-costs", "cifar10",
+)  # fmt: skip
+def _(record):
+    return _below(_alignment_share(record, "sc-pwc"), 0.1)
+
+
+@_claim(
+    "Aligning is negligible beside training (SC-CCA, CIFAR-10).",
+    "5.2.3", "negligible", "below a tenth of the two parents' training time", "11-costs", "cifar10",
+)  # fmt: skip
+def _(record):
+    return _below(_alignment_share(record, _cca(record)), 0.1)
+
+
+def _alignment_share(record: Record, operator: str) -> Interval:
+    """Return an operator's time to align over the parents' training time, pair by pair."""
+    seconds = record.timings.pivot(index="pair", columns="step", values="seconds")
+    steps = ["activations", "correlations", f"align {operator}"]
+    if operator.startswith("sc-cca"):
+        steps.append("covariances and eigenvectors")
+    return interval(seconds[steps].sum(axis=1) / (seconds["train a"] + seconds["train b"]))

@@ -1,0 +1,394 @@
+"""The command line: ``safecross``, also ``python -m safecross``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__, checks, config, data, experiment, paper
+from .alignment import Alignment
+from .crossover import interpolate
+from .metrics import evaluate
+from .network import Network, load_network
+from .operators import OPERATORS, align, get_operator
+
+__all__ = ["main"]
+
+
+class _Mistake(Exception):
+    """Something the user can mend; printed as one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Words after the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 if all went well, 1 after a mistake or a failed verification, 130 after Ctrl-C.
+
+    Examples
+    --------
+    >>> main(["operators"])  # doctest: +ELLIPSIS
+    naive ...
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.action(options) or 0
+    except (_Mistake, ValueError, OSError) as error:
+        print(f"safecross: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("safecross: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="safecross",
+        description="Recombine trained neural networks in weight space.",
+        epilog="'safecross COMMAND --help' has examples of each command.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (
+        _add_data,
+        _add_operators,
+        _add_crossover,
+        _add_run,
+        _add_runs,
+        _add_verify,
+        _add_merge,
+        _add_book,
+    ):
+        add(commands)
+    return parser
+
+
+def _command(commands, name: str, summary: str, action, examples: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(action=action)
+    return command
+
+
+# data -----------------------------------------------------------------------------------------
+
+
+def _add_data(commands) -> None:
+    command = _command(
+        commands,
+        "data",
+        "List, prepare or check data sets.",
+        _data,
+        "  safecross data list\n  safecross data prepare cifar10\n  safecross data check my.npz",
+    )
+    command.add_argument("what", choices=("list", "prepare", "check"))
+    command.add_argument("name", nargs="?", help="a data set, or for check also an .npz file")
+    command.add_argument("--folder", help="where the .npz lies or shall lie")
+
+
+def _data(options) -> int:
+    if options.what == "list":
+        for row in data.list_data(options.folder):
+            place = row["path"] or "not here yet"
+            print(f"{row['name']:14} {row['n_train']:>6} + {row['n_test']:<6} {place}")
+        return 0
+    if not options.name:
+        raise _Mistake(f"data {options.what} needs the name of a data set")
+    if options.what == "prepare":
+        print(data.prepare_data(options.name, options.folder))
+    else:
+        found = data.check_data(options.name, options.folder)
+        print(
+            f"{found.name}: {len(found.x_train)} + {len(found.x_test)} examples of shape "
+            f"{found.image_shape}, {found.n_classes} classes, fingerprint {found.fingerprint}"
+        )
+    return 0
+
+
+# operators and crossover ----------------------------------------------------------------------
+
+
+def _add_operators(commands) -> None:
+    _command(
+        commands,
+        "operators",
+        "List the operators and their options.",
+        _operators,
+        "  safecross operators",
+    )
+
+
+def _operators(options) -> None:
+    for name, operator in OPERATORS.items():
+        values = ", ".join(f"{key}={value}" for key, value in operator.options.items())
+        print(f"{name:14} {operator.summary}{f' Options: {values}' if values else ''}")
+
+
+def _add_crossover(commands) -> None:
+    command = _command(
+        commands,
+        "crossover",
+        "Align two saved networks and write their offspring.",
+        _crossover,
+        "  safecross crossover A.safetensors B.safetensors --data mnist -o CHILD.safetensors\n"
+        "  safecross crossover A.safetensors B.safetensors --data my.npz --t 0.3 \\\n"
+        "      --operator sc-cca:directions=64,leftover=correlation -o CHILD.safetensors",
+    )
+    command.add_argument("parents", nargs=2, metavar="PARENT", help="safetensors of a network")
+    command.add_argument(
+        "--data", required=True, help="data set or .npz; aligned on its test split"
+    )
+    command.add_argument("--operator", default="sc-pwc", help="default: %(default)s")
+    command.add_argument("--t", type=float, default=0.5, help="crossover point, default 0.5")
+    command.add_argument("-o", "--output", required=True, help="the offspring's file")
+    command.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def _crossover(options) -> None:
+    output = Path(options.output)
+    if output.exists() and not options.overwrite:
+        raise _Mistake(f"{output} exists already; give --overwrite to replace it")
+    name, settings = config.parse_operator(options.operator)
+    a, b = (load_network(path) for path in options.parents)
+    found = data.load_data(options.data)
+    x, y = found.split("test")
+    alignment = align(a, b, x, name, **settings)
+    child = interpolate(*alignment.apply(a, b), options.t)
+    _report(alignment, {"parent a": a, "parent b": b, f"child (t = {options.t:g})": child}, x, y)
+    child.save(
+        output,
+        {"operator": options.operator, "t": options.t, "data": found.fingerprint},
+    )
+    print(f"wrote {output}")
+
+
+def _report(alignment: Alignment, networks: dict[str, Network], x, y) -> None:
+    for name, theta in networks.items():
+        loss, accuracy = evaluate(theta, x, y)
+        print(f"{name:16} loss {float(loss):.4f}  accuracy {float(accuracy):.4f}")
+    if not get_operator(alignment.operator).one_to_one:
+        print(f"note: {alignment.operator} may repeat neurons: t = 0 or 1 need not give a parent")
+
+
+# experiments ----------------------------------------------------------------------------------
+
+
+def _add_run(commands) -> None:
+    command = _command(
+        commands,
+        "run",
+        "Train parents, cross pairs over, and keep the record.",
+        _run,
+        "  safecross run mnist                     the paper's 400 networks and 200 pairs\n"
+        "  safecross run cifar10 --pairs 20 --seed 7\n"
+        "  safecross run my.npz --widths 256,64 --epochs 5 --pairs 6\n"
+        "  safecross run mnist --shard 0/3         a third of it; then 1/3, 2/3 and merge",
+    )
+    _add_config(command)
+    command.add_argument("--workers", type=int, help="processes; default: the machine's cores")
+    command.add_argument("--shard", default="0/1", metavar="I/N", help="only pairs I, I+N, ...")
+
+
+def _add_config(command) -> None:
+    command.add_argument("dataset", help="mnist, cifar10, another data set, or an .npz file")
+    command.add_argument("--pairs", type=int, default=200, help="default: %(default)s")
+    command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    command.add_argument("--widths", help="hidden widths, such as 256,64")
+    command.add_argument("--epochs", type=int)
+    command.add_argument("--batch-size", type=int)
+    command.add_argument("--learning-rate", type=float)
+    command.add_argument(
+        "--operators",
+        nargs="+",
+        metavar="OPERATOR",
+        help="such as naive sc-pwc sc-cca:directions=64",
+    )
+    command.add_argument("--align-split", choices=config.ALIGN_SPLITS)
+    command.add_argument("--align-n", type=int, help="examples to align on; default: all")
+    command.add_argument("--inputs", choices=config.INPUTS)
+    command.add_argument(
+        "--products",
+        choices=config.PRODUCTS,
+        help="bfloat16 is faster where the processor has it, and gives others",
+    )
+
+
+def _config(options) -> config.Config:
+    names = (
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "align_split",
+        "align_n",
+        "inputs",
+        "products",
+        "operators",
+    )
+    changes = {n: getattr(options, n) for n in names if getattr(options, n) is not None}
+    if options.widths:
+        try:
+            changes["hidden"] = tuple(int(width) for width in options.widths.split(","))
+        except ValueError:
+            raise _Mistake(
+                f"--widths must be whole numbers, such as 256,64; found {options.widths!r}"
+            ) from None
+    return paper.main_config(options.dataset, options.pairs, options.seed, **changes)
+
+
+def _run(options) -> None:
+    shard = _shard(options.shard)
+    record = experiment.run(_config(options), workers=options.workers, shard=shard)
+    if record is None:
+        print(f"shard {options.shard} is done; 'safecross merge' with the same options joins all")
+    else:
+        _print_record(record)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    parts = text.split("/")
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        raise _Mistake(f"--shard must be I/N, such as 0/3; found {text!r}")
+    return int(parts[0]), int(parts[1])
+
+
+def _print_record(record: experiment.Record) -> None:
+    print(record.describe())
+    loss, accuracy = record.at(0.5, "loss"), record.at(0.5, "accuracy")
+    print(f"{'operator at t = 0.5':40} {'loss':>8} {'accuracy':>9}")
+    for operator in record.config.operators:
+        print(f"{operator:40} {loss[operator].mean():8.4f} {accuracy[operator].mean():9.4f}")
+    print(record.folder)
+
+
+def _add_merge(commands) -> None:
+    command = _command(
+        commands,
+        "merge",
+        "Join the shards of a run into its record.",
+        _merge,
+        "  safecross merge mnist --pairs 200",
+    )
+    _add_config(command)
+
+
+def _merge(options) -> None:
+    _print_record(experiment.merge(_config(options)))
+
+
+def _add_runs(commands) -> None:
+    _command(
+        commands,
+        "runs",
+        "List records, and how far unfinished ones are.",
+        _runs,
+        "  safecross runs",
+    )
+
+
+def _runs(options) -> None:
+    records = experiment.list_records()
+    if records.empty:
+        print(f"no records in {experiment.committed_folder()} or {experiment.runs_folder()}")
+    else:
+        print(records.to_string(index=False))
+
+
+def _add_verify(commands) -> None:
+    command = _command(
+        commands,
+        "verify",
+        "Retrain random pairs of a record and compare.",
+        _verify,
+        "  safecross verify mnist-0123456789ab --pairs 3\n"
+        "  safecross verify book/results/cifar10-0123456789ab --pairs 1 --seed 5",
+    )
+    command.add_argument("record", help="a record's folder or its name")
+    command.add_argument("--pairs", type=int, default=3, help="default: %(default)s")
+    command.add_argument("--seed", type=int, default=0, help="chooses the pairs")
+    command.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.05,
+        help="of loss (relative to max(1, loss)) and accuracy; default 0.05",
+    )
+    command.add_argument("--data", help="the record's data, if they are a file of your own")
+
+
+def _verify(options) -> int:
+    record = experiment.load_record(_record_folder(options.record))
+    table = experiment.verify(
+        record,
+        n_pairs=options.pairs,
+        seed=options.seed,
+        tolerance=options.tolerance,
+        dataset=options.data,
+    )
+    print(table.to_string(index=False, float_format="{:.2e}".format))
+    good = bool(table["ok"].all())
+    verdict = "agrees with" if good else "DIFFERS from"
+    print(
+        f"{record.manifest['name']}: recomputation of {options.pairs} pairs {verdict} the record "
+        f"(largest difference {table[['loss', 'accuracy']].to_numpy().max():.2e}, "
+        f"tolerance {options.tolerance:g})"
+    )
+    return 0 if good else 1
+
+
+def _record_folder(name: str) -> Path:
+    for folder in (
+        Path(name),
+        experiment.committed_folder() / name,
+        experiment.runs_folder() / "records" / name,
+    ):
+        if (folder / "manifest.json").is_file():
+            return folder
+    raise _Mistake(checks.unknown("record", name, experiment.list_records()["record"]))
+
+
+# book -----------------------------------------------------------------------------------------
+
+
+def _add_book(commands) -> None:
+    command = _command(
+        commands,
+        "book",
+        "Execute the chapters and build the online book.",
+        _book,
+        "  safecross book\n  safecross book --profile paper\n"
+        "  safecross book --only 06-crossover -p seed 3 --no-build",
+    )
+    command.add_argument("--profile", default="quick", help="default: %(default)s")
+    command.add_argument("--only", nargs="+", metavar="CHAPTER", help="only these chapters")
+    command.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="of every chapter that has it",
+    )
+    command.add_argument("--no-build", action="store_true", help="execute only, no HTML")
+
+
+def _book(options) -> None:
+    # The book's packages are an extra: the other commands work without them.
+    from . import book
+
+    values = {name: config.literal(value) for name, value in options.parameter}
+    page = book.make_book(
+        options.profile, only=options.only, parameters=values, build=not options.no_build
+    )
+    print(page)
