@@ -59,10 +59,10 @@ config = Config(dataset, (width,), epochs, 1, operators + variants, seed=seed)
 # $i$ of $l_a$ goes with the neuron in place $i$ of $l_b$. The paper counts
 # neurons from 1, and so do the tables and figures here; the package counts from 0, as Python does.
 #
-# There are two sources for the lists. **Section 4.1** reads them off the canonical weights,
-# **Section 4.2** off the correlation matrix.
+# There are two sources for the lists: the canonical weights (Section 4.1 of the paper) and the
+# correlation matrix (Section 4.2).
 #
-# ## Section 4.1: from canonical weights
+# ## From canonical weights
 #
 # CCA returns pairs of vectors $w_a^k, w_b^k$, one pair for each component $k$, in
 # order of decreasing correlation. A large coefficient means that the neuron has a large say in the
@@ -82,12 +82,11 @@ config = Config(dataset, (width,), epochs, 1, operators + variants, seed=seed)
 # 4. **Take both neurons out.** They are no longer free.
 # :::
 #
-# In symbols, the two ends are
+# In symbols, the two ends are (lines 2 and 3 of Algorithm 1; the paper does not number them)
 #
 # $$
 # s^k_- = \left| \min w_a^k + \min w_b^k \right|, \qquad
 # s^k_+ = \left| \max w_a^k + \max w_b^k \right|.
-# \tag{Alg. 1}
 # $$
 #
 # Why two ends? The sign of a canonical vector is arbitrary: $-w_a^k$ and $-w_b^k$ solve
@@ -104,15 +103,14 @@ config = Config(dataset, (width,), epochs, 1, operators + variants, seed=seed)
 # components, and hence of the pairs, is determined.
 
 # %%
-examples = torch.tensor(hadamard(8)[:, 1:7], dtype=torch.float64)
-eye = torch.eye(6, dtype=torch.float64)
+examples = torch.tensor(hadamard(8)[:, 1:7], dtype=torch.float32)
+eye = torch.eye(6)
 A, B, C = eye[:, 0], eye[:, 1], eye[:, 2]
-noisy_A, noisy_C, noisy_B = A + 0.1 * eye[:, 3], C + 0.3 * eye[:, 4], B + 0.5 * eye[:, 5]
+like_A, like_C, like_B = A + 0.1 * eye[:, 3], C + 0.3 * eye[:, 4], B + 0.5 * eye[:, 5]
 
-inward_a, inward_b = torch.stack([A, B, C], 1), torch.stack([noisy_C, noisy_A, noisy_B], 1)
-ones = torch.ones(3, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-toy_a = Network([inward_a, ones[0]], [torch.full((3,), 1.5, dtype=torch.float64), ones[1]])
-toy_b = Network([inward_b, ones[0]], [torch.full((3,), 1.5, dtype=torch.float64), ones[1]])
+bias, outward = [torch.full((3,), 1.5), torch.zeros(1)], torch.ones(3, 1)
+toy_a = Network([torch.stack([A, B, C], 1), outward], bias)
+toy_b = Network([torch.stack([like_C, like_A, like_B], 1), outward], bias)
 [toy] = layer_pairs(toy_a, toy_b, examples)
 
 # %% [markdown]
@@ -140,9 +138,11 @@ plots.show(
 
 # %%
 result = cca(toy.la, toy.lb)
+
+# %% tags=["hide-input"]
 fig = plots.matrices(
     [result.weights_a, result.weights_b],
-    ["canonical weights of a", "canonical weights of b"],
+    ["weights of a", "weights of b"],
     rows=[["neuron 1", "neuron 2", "neuron 3"]] * 2,
     columns=[["k = 1", "k = 2", "k = 3"]] * 2,
     per_row=2,
@@ -165,6 +165,8 @@ plots.show(
 
 # %%
 found = match_components(result.weights_a, result.weights_b)
+
+# %% tags=["hide-input"]
 steps = pd.DataFrame({"k": [1, 2, 3], "correlation": result.correlations})
 ends = {"s₋": torch.amin, "s₊": torch.amax}
 for name, end in ends.items():
@@ -178,7 +180,7 @@ plots.table(
     {"correlation": "{:.3f}", "s₋": "{:.2f}", "s₊": "{:.2f}"},
 )
 
-# %%
+# %% tags=["hide-input"]
 features_a, features_b = ["A", "B", "C"], ["C", "A", "B"]
 fig = plots.bipartite([found], ["Algorithm 1"], toy.sizes, (features_a, features_b))
 plots.show(
@@ -201,9 +203,11 @@ plots.show(
 wa = np.array([[0.9, 0.8], [0.1, -0.6], [0.2, 0.3]])
 wb = np.array([[0.2, -0.7], [0.8, 0.9], [0.1, 0.2]])
 taken = match_components(wa, wb)
+
+# %% tags=["hide-input"]
 fig = plots.matrices(
     [wa, wb],
-    ["canonical weights of a", "canonical weights of b"],
+    ["weights of a", "weights of b"],
     rows=[["neuron 1", "neuron 2", "neuron 3"]] * 2,
     columns=[["k = 1", "k = 2"]] * 2,
     per_row=2,
@@ -246,6 +250,8 @@ Markdown(
 # %%
 wa[:, 1], wb[:, 1] = [0.8, -0.1, 0.7], [0.9, -0.6, 0.2]
 rules = [match_components(wa, wb), match_components_by_rank(wa, wb)]
+
+# %% tags=["hide-input"]
 fig = plots.bipartite(rules, ["Algorithm 1", "rank by rank"], (3, 3))
 plots.show(
     fig,
@@ -276,6 +282,8 @@ plots.show(
 start = match_components([[0.9], [0.1], [0.2]], [[0.2], [0.1], [0.8]])
 correlations = np.array([[0.1, 0.2, 0.9], [0.1, 0.8, 0.0], [0.7, 0.3, 0.1]])
 rest = [start, complete(start, 3, 3), complete(start, 3, 3, correlations)]
+
+# %% tags=["hide-input"]
 fig = plots.bipartite(rest, ["one component", "leftover=index", "leftover=correlation"], (3, 3))
 plots.show(
     fig,
@@ -286,7 +294,7 @@ plots.show(
 )
 
 # %% [markdown]
-# ## Section 4.2: from the correlation matrix
+# ## From the correlation matrix
 #
 # The second source of lists needs no CCA. It looks at the matrix $\hat\Sigma_{a,b}$ of
 # [chapter 3](03-pairwise-correlation.ipynb), which says how well neuron $i$ of *a* and
@@ -296,7 +304,6 @@ plots.show(
 #
 # $$
 # \pi(i) = \arg\max_j \hat\Sigma_{a,b}^{ij}.
-# \tag{Sec. 4.2}
 # $$
 #
 # All choosers are served, but the chosen are not: a popular neuron of *b* is picked several times,
@@ -308,7 +315,6 @@ plots.show(
 #
 # $$
 # \max_\pi \sum_i \hat\Sigma_{a,b}^{i,\,\pi(i)}.
-# \tag{Sec. 4.2}
 # $$
 #
 # This is the assignment problem. It is solved exactly, in a fraction of a second for 512 neurons,
@@ -322,6 +328,8 @@ plots.show(
 # %%
 correlations = np.array([[0.9, 0.8, 0.1], [0.7, 0.1, 0.0], [0.2, 0.6, 0.3]])
 neurons = ["1", "2", "3"]
+
+# %% tags=["hide-input"]
 fig = plots.matrices([correlations], ["correlation"], [neurons], [neurons], per_row=1)
 plots.show(
     fig,
@@ -336,6 +344,8 @@ answers = {
     "greedy": match_greedy(correlations),
     "one-to-one": match_one_to_one(correlations),
 }
+
+# %% tags=["hide-input"]
 titles = [f"{name}\nsum {correlations[m].sum():.1f}" for name, m in answers.items()]
 fig = plots.bipartite(list(answers.values()), titles, (3, 3))
 plots.show(
@@ -362,6 +372,7 @@ data = load_data(dataset)
 x, y = data.split("validation")
 [pair] = layer_pairs(theta_a, theta_b, x)
 between = pair.between.numpy()
+where = f"{data.name}, n = {len(x):,} validation images, seed {seed}"
 
 # %% [markdown]
 # First Algorithm 1 alone. These are the first pairs that it makes, each with the correlation of the
@@ -370,23 +381,26 @@ between = pair.between.numpy()
 # %%
 svcca = cca_of_pair(pair, **parse_operator(SVCCA)[1])
 found = match_components(svcca.weights_a, svcca.weights_b)
+
+# %% tags=["hide-input"]
 first = pd.DataFrame({"neuron of a": found.la + 1, "neuron of b": found.lb + 1})
 first.insert(0, "component", first.index + 1)
-first["canonical correlation"] = svcca.correlations[: len(first)]
-first["correlation of the two neurons"] = between[found]
-where = f"{data.name}, n = {len(x):,} validation images, seed {seed}"
+first["of the component"] = svcca.correlations[: len(first)]
+first["of the two neurons"] = between[found]
 plots.table(
     first.head(6),
-    f"The first pairs of Algorithm 1 on one trained pair of networks ({where}; SVCCA with "
+    f"The first pairs of Algorithm 1 on one trained pair of networks, and two correlations: "
+    f"of the component and of its two neurons ({where}; SVCCA with "
     f"{svcca.ranks[0]} of {width} directions).",
-    {"canonical correlation": "{:.3f}", "correlation of the two neurons": "{:.3f}"},
+    {"of the component": "{:.3f}", "of the two neurons": "{:.3f}"},
 )
 
 # %% [markdown]
 # Compare the last two columns. A canonical component is a weighted sum of *many* neurons. Two such
 # sums can agree closely although no single neuron of one network agrees that well with a single
 # neuron of the other. Algorithm 1 keeps one term of each sum, and what the other terms contributed
-# is lost.
+# is lost. A canonical correlation near 1 is no proof either: with few examples for each direction,
+# some of it is chance ([chapter 2](02-canonical-correlation.ipynb)).
 #
 # And the neurons left over? Here are the pairs that a component chose, beside the pairs made of the
 # rest under either rule.
@@ -395,10 +409,13 @@ plots.table(
 made = len(found.la)
 by_index = complete(found, *pair.sizes)
 by_correlation = complete(found, *pair.sizes, between)
+
+# %% tags=["hide-input"]
 groups = {
     "chosen by a component": between[found],
     "left over, leftover=index": between[by_index][made:],
     "left over, leftover=correlation": between[by_correlation][made:],
+    "every neuron with every other": between.ravel(),
 }
 plots.table(
     pd.DataFrame(
@@ -410,9 +427,14 @@ plots.table(
 )
 
 # %% [markdown]
-# Pairing in index order is no better than chance: it is what a naive crossover does with *all*
-# neurons. Keep this table in mind when SC-CCA and SC-PwC are compared in later chapters. Part of
-# the difference is not CCA against correlation. It is half of the neurons left to chance.
+# The last row is the yardstick: it is what a pairing by lot gives on average. Index order is no more
+# than that, since nothing links places in two independent networks. Keep this in mind when SC-CCA
+# and SC-PwC are compared in later chapters. Part of the difference is not CCA against correlation.
+# It is half of the neurons, left to chance.
+#
+# Look at the first row too. On few images (the default data set has 1,000 for validation) the many
+# directions of the CCA fit chance, and the pairs chosen are hardly better than the others. On all of
+# MNIST there are ten times as many.
 #
 # ## All operators
 #
@@ -445,7 +467,7 @@ plots.table(
     {"mean correlation": "{:.3f}", "pairs shared with the optimum": "{:.1%}"},
 )
 
-# %%
+# %% tags=["hide-input"]
 rank = np.arange(1, width + 1) / width
 curves = {name: (rank, np.sort(between[m])[::-1]) for name, m in matchings.items()}
 fig = plots.lines(

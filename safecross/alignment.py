@@ -156,11 +156,13 @@ def _checked_lists(network: Network, lists: Sequence) -> list[torch.Tensor]:
         )
     checked = []
     for d, (order, p) in enumerate(zip(lists, network.widths[1:-1], strict=True), start=1):
-        order = torch.as_tensor(np.asarray(order), dtype=torch.int64, device=network.device)
-        if order.shape != (p,) or int(order.min()) < 0 or int(order.max()) >= p:
+        order = np.asarray(order)
+        whole = order.shape == (p,) and order.dtype.kind in "iu"
+        if not whole or order.min() < 0 or order.max() >= p:
+            span = f" from {order.min()} to {order.max()}" if order.size else ""
             raise ValueError(
                 f"the list of hidden layer {d} must hold {p} indices in [0, {p}); found "
-                f"{order.numel()} from {int(order.min())} to {int(order.max())}"
+                f"{order.dtype} of shape {order.shape}{span}"
             )
-        checked.append(order)
+        checked.append(torch.as_tensor(order.astype(np.int64), device=network.device))
     return checked

@@ -383,12 +383,17 @@ def _add_book(commands) -> None:
     command.add_argument("--no-build", action="store_true", help="execute only, no HTML")
 
 
-def _book(options) -> None:
+def _book(options) -> int:
     # The book's packages are an extra: the other commands work without them.
     from . import book
 
     values = {name: config.literal(value) for name, value in options.parameter}
-    page = book.make_book(
-        options.profile, only=options.only, parameters=values, build=not options.no_build
-    )
+    try:
+        page = book.make_book(
+            options.profile, only=options.only, parameters=values, build=not options.no_build
+        )
+    except book.BookError as error:  # of several lines: the chapter's own error
+        print(f"safecross: error: {error}", file=sys.stderr)
+        return 1
     print(page)
+    return 0

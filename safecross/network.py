@@ -219,7 +219,7 @@ class Network:
         tensors = {}
         for d, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
             tensors |= {f"layers.{d}.weight": weight, f"layers.{d}.bias": bias}
-        store.save_tensors(path, tensors, {"kind": "safecross.Network", **(metadata or {})})
+        store.save_tensors(path, tensors, {**(metadata or {}), "kind": "safecross.Network"})
 
 
 def load_network(path: str | Path) -> Network:
@@ -286,8 +286,8 @@ def initialise(
     widths = [checks.whole_number("each width", w, 1) for w in widths]
     if len(widths) < 2:
         raise ValueError(f"widths must name inputs and outputs at least; found {widths}")
-    if not hasattr(seed, "__index__"):
-        return stack([initialise(widths, s, dtype, device) for s in seed])
+    if isinstance(seed, Iterable):
+        return stack([initialise(widths, int(s), dtype, device) for s in seed])
     generator = torch.Generator().manual_seed(int(seed))
     weights = [torch.randn(a, b, generator=generator) / a**0.5 for a, b in pairwise(widths)]
     return Network(weights, [torch.zeros(b) for b in widths[1:]]).to(device, dtype)
@@ -356,6 +356,7 @@ def _check_shapes(weights: Sequence[torch.Tensor], biases: Sequence[torch.Tensor
 
 def _check_modules(model: nn.Sequential) -> None:
     kinds = [type(module) for module in model]
-    if kinds[::2] != [nn.Linear] * len(kinds[::2]) or kinds[1::2] != [nn.ReLU] * len(kinds[1::2]):
+    # One more Linear than ReLU: a ReLU at the end would be part of the function, and be lost.
+    if kinds != ([nn.Linear, nn.ReLU] * len(kinds))[: len(kinds) | 1]:
         found = ", ".join(kind.__name__ for kind in kinds)
         raise ValueError(f"expected Linear layers with ReLU between them; found {found}")

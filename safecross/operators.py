@@ -213,12 +213,13 @@ def _sc_cca(
         raise ValueError(checks.unknown("rule of Algorithm 1", rule, rules))
     if leftover not in LEFTOVER:
         raise ValueError(checks.unknown("leftover rule", leftover, LEFTOVER))
-    if type(directions) is int:
+    counted = directions is not None and not isinstance(directions, float)
+    if counted:
         checks.whole_number("directions", directions, 1, max(theta_a.widths[1:-1], default=1))
     matchings = []
     for pair in pairs:
         # Hidden layers may differ in width: a narrow one keeps all the directions that it has.
-        kept = min(directions, *pair.sizes) if type(directions) is int else directions
+        kept = min(directions, *pair.sizes) if counted else directions
         result = cca_of_pair(pair, directions=kept, ridge=ridge, standardise=standardise)
         found = rules[rule](result.weights_a, result.weights_b)
         rest = pair.between if leftover == "correlation" else None

@@ -19,9 +19,12 @@ __all__ = [
     "correlation_matrices",
     "example_images",
     "figure",
+    "fitted_and_new",
+    "heat_table",
     "histograms",
     "lines",
     "loss_and_accuracy",
+    "loss_over_option",
     "matrices",
     "network_diagrams",
     "scatters",
@@ -129,7 +132,8 @@ def table(frame: pd.DataFrame, caption: str, formats: Mapping[str, str] | None =
     frame = frame.copy()
     for column, pattern in (formats or {}).items():
         frame[column] = [
-            value if isinstance(value, str) else pattern.format(value) for value in frame[column]
+            value if isinstance(value, str) else "-" if pd.isna(value) else pattern.format(value)
+            for value in frame[column]
         ]
     body = frame.to_html(index=False, escape=False, border=0, na_rep="-")
     display(
@@ -164,7 +168,9 @@ def correlation_matrices(matrices: Sequence[np.ndarray], titles: Sequence[str]) 
     return fig
 
 
-def loss_and_accuracy(curves: pd.DataFrame, labels: Mapping[str, str] | None = None) -> Figure:
+def loss_and_accuracy(
+    curves: pd.DataFrame, labels: Mapping[str, str] | None = None, robust: bool = False
+) -> Figure:
     """Draw loss and accuracy along t, one line an operator (the style of Figure 3).
 
     Parameters
@@ -174,6 +180,8 @@ def loss_and_accuracy(curves: pd.DataFrame, labels: Mapping[str, str] | None = N
         one standard deviation either side.
     labels : mapping of str to str, optional
         Operators to draw, in order, and what the legend calls them; all by default.
+    robust : bool
+        Draw losses on a logarithmic scale, for curves that explode at one end.
     """
     labels = labels or {name: name for name in curves["operator"].unique()}
     fig, axes = figure(1, 2, height=3.8, width=9.0)
@@ -196,6 +204,8 @@ def loss_and_accuracy(curves: pd.DataFrame, labels: Mapping[str, str] | None = N
             ax.axvline(parent, color="0.8", linewidth=0.8, zorder=0)
         ax.set_xlabel("crossover point t")
         ax.set_title(title)
+    if robust:
+        axes[0].set_yscale("log")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
 
@@ -227,15 +237,17 @@ def matrices(
     deep = [values[i : i + per_row] for i in range(0, len(values), per_row)]
     heights = [max(len(v) for v in line) for line in deep]
     wide = [max(v.shape[1] for v in values[i::per_row]) for i in range(per_row)]
+    room = [max(0.62 * w + 0.9, 0.1 * max(map(len, titles)) + 0.5) for w in wide]  # inches
     fig, axes = figure(
         len(deep),
         per_row,
-        height=sum(0.45 * h + 0.75 for h in heights),
-        width=min(9.0, sum(0.62 * w + 0.9 for w in wide)),
+        height=sum(0.55 * h + 0.85 for h in heights),
+        width=min(9.0, sum(room)),
         squeeze=False,
         height_ratios=heights,
         width_ratios=wide,
     )
+    fig.get_layout_engine().set(h_pad=0.12)
     limit = max(abs(v).max() for v in values) * 1.6  # pale enough to read black text on
     for ax in axes.flat[len(values) :]:
         ax.set_visible(False)
@@ -330,6 +342,7 @@ def lines(
     xlabel: str,
     ylabel: str,
     operators: Mapping[str, str] | None = None,
+    dashed: Sequence[str] = (),
 ) -> Figure:
     """Draw named curves in one pair of axes.
 
@@ -340,7 +353,9 @@ def lines(
     xlabel, ylabel : str
         Of the axes, with units.
     operators : mapping of str to str, optional
-        The operator of a curve, for its colour; one with options is dashed.
+        The operator of a curve, for its colour; a second one of that operator is dashed.
+    dashed : sequence of str
+        Curves to draw dashed, so that one below them stays visible.
     """
     fig, ax = figure(1, 1, height=3.8, width=8.0)
     operators = operators or {}
@@ -348,7 +363,7 @@ def lines(
     for i, (name, (x, y)) in enumerate(curves.items()):
         base = operators.get(name, name).partition(":")[0]
         shade = colour(base) if name in operators else sns.color_palette("colorblind")[i % 10]
-        style = ("-", "--", ":", "-.")[seen.count(base) % 4]
+        style = "--" if name in dashed else ("-", "--", ":", "-.")[seen.count(base) % 4]
         ax.plot(x, y, label=name, color=shade, linestyle=style, linewidth=2)
         seen.append(base)
     ax.set_xlabel(xlabel)
@@ -452,7 +467,7 @@ def histograms(
             ax.axvline(threshold, color="0.3", linestyle="--", linewidth=1)
         ax.set_xlabel(xlabel)
         if len(samples) > 1:
-            ax.legend(fontsize="small")
+            ax.legend(fontsize="small", frameon=False)
     axes[0, 0].set_ylabel(ylabel)
     return fig
 
@@ -519,8 +534,94 @@ def network_diagrams(
                     text, number = labels[i]
                 shade = "0.92" if number is None else sns.light_palette(palette[number], 4)[1]
                 ax.scatter(d, y, s=900, facecolor=shade, edgecolor="0.3", zorder=2)
-                ax.text(d, y, text, ha="center", va="center", fontsize="small", zorder=3)
+                ax.text(d, y, text, ha="center", va="center", zorder=3)
         ax.set_title(title)
         ax.set(xlim=(-0.3, len(places) - 0.7), ylim=(-max(sizes) / 2, max(sizes) / 2))
         ax.axis("off")
+    return fig
+
+
+def loss_over_option(
+    found: pd.DataFrame, references: Mapping[str, Mapping[str, float]], label: str
+) -> Figure:
+    """Draw the loss against the value of an option, one panel a data set.
+
+    Parameters
+    ----------
+    found : pandas.DataFrame
+        "data set", "value", "loss" and "loss, 95% interval" as ``mean [low, high]``.
+    references : mapping of str to mapping of str to float
+        For each data set the levels of other operators by name.
+    label : str
+        Of the horizontal axis.
+    """
+    names = list(found["data set"].unique())
+    fig, axes = figure(1, len(names), height=3.6, width=4.6 * len(names), squeeze=False)
+    for ax, name in zip(axes.flat, names, strict=True):
+        rows = found[found["data set"] == name]
+        ends = rows["loss, 95% interval"].str.extract(r"\[(.*), (.*)\]").astype(float)
+        spread = [rows["loss"] - ends[0], ends[1] - rows["loss"]]
+        ax.errorbar(rows["value"], rows["loss"], spread, marker="o", color=colour("sc-cca"))
+        for style, (other, level) in zip(("--", ":", "-."), references[name].items(), strict=False):
+            ax.axhline(level, linestyle=style, color="0.35", linewidth=1, label=other)
+        ax.set_xscale("log")
+        ax.set(xlabel=label, ylabel="loss at t = 0.5 (nats)", title=name)
+    fig.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return fig
+
+
+def heat_table(values: pd.DataFrame, better_low: bool = True) -> Figure:
+    """Draw a table of numbers whose cells are shaded by rank within their column.
+
+    Parameters
+    ----------
+    values : pandas.DataFrame
+        One row an operator, one column a condition.
+    better_low : bool
+        Whether low numbers are the good (dark) ones.
+    """
+    rows, columns = values.shape
+    fig, ax = figure(height=0.42 * rows + 1.6, width=max(5.0, 0.78 * columns + 2.6))
+    ranks = values.rank(ascending=not better_low)
+    text = values.map(lambda v: f"{v:.2f}" if abs(v) < 100 else f"{v:.0e}")
+    sns.heatmap(
+        ranks,
+        annot=text,
+        fmt="",
+        cmap="Blues",
+        vmin=-1,
+        vmax=1.6 * rows,
+        cbar=False,
+        linewidths=1,
+        annot_kws={"fontsize": 9},
+        ax=ax,
+    )
+    ax.set(xlabel="", ylabel="")
+    ax.tick_params(axis="both", length=0, labelsize=9)
+    ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=40, ha="right")
+    return fig
+
+
+def fitted_and_new(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]],
+) -> Figure:
+    """Draw canonical correlations as fitted, as lines, and on new examples, as dots.
+
+    Parameters
+    ----------
+    panels : mapping of str to mapping of str to (fitted, new)
+        For each pair of axes its title, and in it the named kinds of CCA.
+    """
+    fig, axes = figure(1, len(panels), height=4.2, width=9.0, squeeze=False, sharey=True)
+    palette = sns.color_palette("colorblind")
+    for ax, (title, kinds) in zip(axes.flat, panels.items(), strict=True):
+        for shade, (name, (fitted, new)) in zip(palette, kinds.items(), strict=False):
+            places = range(1, len(fitted) + 1)
+            ax.scatter(places, new, s=5, color=shade, alpha=0.5, linewidth=0)
+            ax.plot(places, fitted, color=shade, linewidth=2, label=name)
+        ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+        ax.set(title=title, xlabel="component k")
+    axes[0, 0].set_ylabel("correlation")
+    legend = axes[0, 0].get_legend_handles_labels()
+    fig.legend(*legend, loc="outside lower center", ncols=3, frameon=False)
     return fig

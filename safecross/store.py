@@ -90,7 +90,7 @@ def save_tensors(
     tensors : mapping of str to torch.Tensor
         What to keep; from any device, contiguous or not.
     metadata : mapping of str to str
-        Kept beside them; the key ``sha256`` is added.
+        Kept beside them; the key ``sha256`` is set here.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def save_tensors(
         If the file cannot be written.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    metadata = {str(k): str(v) for k, v in metadata.items()}
+    metadata = {str(k): str(v) for k, v in metadata.items() if k != "sha256"}
     metadata["sha256"] = _digest(tensors, metadata)
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
 

@@ -1,6 +1,6 @@
 """Training by Adam on cross-entropy (Section 5.1), one network or a whole population at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -85,9 +85,10 @@ def train(
     True
     """
     x = checks.as_matrix("training examples", x).to(torch.float32)
-    n_classes = n_classes or int(y.max()) + 1
+    if n_classes is None and y.numel():
+        n_classes = int(y.max()) + 1
     _check(x, y, n_classes, epochs, batch_size, learning_rate, products)
-    population = not hasattr(seed, "__index__")
+    population = isinstance(seed, Iterable)
     seeds = [int(s) for s in seed] if population else [int(seed)]
     networks = [initialise((x.shape[1], *hidden, n_classes), s) for s in seeds]
     theta = (stack(networks) if population else networks[0]).to(x.device)
@@ -122,7 +123,7 @@ def training_operations(widths: Sequence[int], n: int, epochs: int) -> int:
     Examples
     --------
     >>> training_operations([784, 512, 10], 60_000, 5)
-    972595200000
+    490905600000
     """
     layers = [a * b for a, b in pairwise(widths)]
     return 2 * n * epochs * (3 * sum(layers) - layers[0])
@@ -158,6 +159,10 @@ def _minibatches(n, size, seeds, epoch, population, device) -> Iterator[torch.Te
 
 
 def _check(x, y, n_classes, epochs, batch_size, learning_rate, products) -> None:
+    if x.ndim != 2:
+        raise ValueError(
+            f"training examples must be a matrix of shape (n, m); found shape {tuple(x.shape)}"
+        )
     if y.shape != x.shape[:1] or y.is_floating_point():
         raise ValueError(
             f"expected one integer label for each of the {len(x)} examples; "

@@ -85,3 +85,11 @@ def test_the_rate_is_of_the_fastest_product(monkeypatch):
     ticks = iter(range(10**6))
     monkeypatch.setattr(linalg.time, "perf_counter", lambda: next(ticks))
     assert product_rate(8, repeats=2) == 2 * 8**3  # each product takes one tick
+
+
+@pytest.mark.parametrize("shapes", [((3, 4), (6, 2)), ((3, 6), (4, 2)), ((3, 1), (4, 2))], ids=str)
+def test_factors_that_do_not_fit_are_refused(path, shapes):
+    a, b = (draw(*shape) for shape in shapes)
+    for multiply in (product, lambda x, w: affine(x, w, torch.zeros(2))):
+        with pytest.raises(RuntimeError):
+            multiply(a, b)

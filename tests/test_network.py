@@ -33,9 +33,9 @@ def test_the_logits_are_those_of_the_formula(make_network, make_examples, widths
     layer = x.double().numpy()
     for d, (weight, bias) in enumerate(zip(theta.weights, theta.biases, strict=True)):
         layer = layer @ weight.numpy() + bias.numpy()
-        np.testing.assert_allclose(
-            theta.layers(x)[d].numpy(), layer := np.maximum(layer, 0) if d < theta.depth else layer
-        )
+        if d < theta.depth:
+            layer = np.maximum(layer, 0)
+        np.testing.assert_allclose(theta.layers(x)[d], layer)
     assert torch.equal(theta(x), theta.layers(x)[-1])
 
 
@@ -139,7 +139,7 @@ def test_a_state_dict_of_any_module_names_will_do(make_network):
         (nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "Linear, Linear"),
         (nn.Sequential(nn.ReLU(), nn.Linear(2, 2)), "ReLU, Linear"),
         (nn.Sequential(nn.Linear(2, 2), nn.ReLU()), "Linear, ReLU"),  # its logits are not linear
-        (nn.Sequential(), "expected Linear layers"),
+        (nn.Sequential(), "expected a state_dict of Linear layers"),
         (nn.Sequential(nn.Linear(2, 2, bias=False)), "a '.weight' and a '.bias'"),
         ({}, "a '.weight' and a '.bias'; found the keys"),
         ({"a.weight": torch.eye(2), "b.bias": torch.ones(2)}, "found the keys"),

@@ -59,7 +59,7 @@ def test_every_flipped_byte_of_the_data_is_noticed(saved):
     assert len(content) == start + size
     for i in range(start, len(content)):
         saved.write_bytes(content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :])
-        with pytest.raises(DamagedFile, match="expected SHA-256 .* of its content; found"):
+        with pytest.raises(DamagedFile, match=r"expected SHA-256 .* of its content; found"):
             load_tensors(saved)
 
 
@@ -151,7 +151,7 @@ def test_the_file_appears_only_when_it_is_whole(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(StoreError, match="cannot write .*choose a folder that can be written"):
+    with pytest.raises(StoreError, match=r"cannot write .*choose a folder that can be written"):
         save_tensors(tmp_path / "file" / "t.safetensors", TENSORS, {})
     with pytest.raises(StoreError, match="cannot write"):
         save_json(tmp_path, {})  # a folder is in its place

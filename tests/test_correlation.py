@@ -1,0 +1,123 @@
+"""Correlation of neurons against NumPy, dead neurons included."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safecross import LayerPair, correlation
+
+
+def draw(n: int, p: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, p))
+
+
+@given(st.integers(2, 30), st.integers(1, 8), st.integers(1, 8), st.integers(0, 9))
+def test_correlations_are_those_of_numpy(n, p, q, seed):
+    la, lb = draw(n, p, seed), 3 + 2 * draw(n, q, seed + 10)
+    expected = np.corrcoef(la, lb, rowvar=False).reshape(p + q, p + q)
+    np.testing.assert_allclose(correlation(la, lb), expected[:p, p:], atol=1e-12)
+    np.testing.assert_allclose(correlation(la), expected[:p, :p], atol=1e-12)
+    pair = LayerPair(la, lb)
+    for ours, theirs in (
+        (pair.within_a, expected[:p, :p]),
+        (pair.within_b, expected[p:, p:]),
+        (pair.between, expected[:p, p:]),
+        (pair.scale_a, la.std(axis=0, ddof=1)),
+        (pair.scale_b, lb.std(axis=0, ddof=1)),
+    ):
+        assert ours.dtype == torch.float64
+        np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+def test_correlation_ignores_location_and_scale_and_follows_sign_and_order():
+    la, lb = draw(20, 3), draw(20, 4, seed=1)
+    between = correlation(la, lb)
+    torch.testing.assert_close(correlation(5 * la - 2, lb), between)
+    torch.testing.assert_close(correlation(-la, lb), -between)
+    torch.testing.assert_close(correlation(lb, la), between.T)
+    torch.testing.assert_close(correlation(la[:, [2, 0, 1]], lb), between[[2, 0, 1]])
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e6])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_dead_neuron_correlates_with_nothing(constant, dtype):
+    la = draw(11, 3).astype(dtype)
+    la[:, 1] = constant
+    between = correlation(la, la)
+    assert torch.equal(between, between.T)
+    assert not between[1].any()
+    assert between[0, 0] == pytest.approx(1)
+    pair = LayerPair(la, la)
+    assert pair.scale_a[1] == 0
+    assert pair.scale_a[0] > 0
+
+
+def test_one_example_tells_nothing():
+    pair = LayerPair(draw(1, 3), draw(1, 2))
+    assert not pair.between.any()
+    assert not pair.scale_a.any()
+
+
+def test_correlations_stay_in_range_and_float32_suffices():
+    la = np.repeat(draw(1000, 1), 5, axis=1) * [1, -1, 1e-6, 1e6, 3]
+    between = correlation(la.astype(np.float32))
+    assert between.abs().max() <= 1
+    np.testing.assert_allclose(between, np.sign(np.outer(*[[1, -1, 1, 1, 1]] * 2)), atol=1e-6)
+
+
+def test_a_large_offset_in_float32_does_no_harm():
+    la = draw(500, 4).astype(np.float32) + np.float32(100)
+    expected = np.corrcoef(la.astype(np.float64), rowvar=False)
+    np.testing.assert_allclose(correlation(torch.tensor(la)), expected, atol=1e-10)
+
+
+def test_a_stack_of_layers_is_correlated_one_by_one(device):
+    la, lb = (torch.tensor(draw(60, 3, s)).view(3, 20, 3).to(device) for s in (0, 1))
+    for i, one in enumerate(correlation(la, lb)):
+        torch.testing.assert_close(one, correlation(la[i], lb[i]))
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+def test_the_bases_are_the_principal_directions(standardise):
+    la, lb = draw(50, 4) * [1, 2, 3, 4], draw(50, 3, seed=1)
+    views = [layer - layer.mean(axis=0) for layer in (la, lb)]
+    if standardise:
+        views = [view / view.std(axis=0, ddof=1) for view in views]
+    values_a, vectors_a, values_b, vectors_b, cross = LayerPair(la, lb).bases(standardise)
+    for view, values, vectors in (
+        (views[0], values_a, vectors_a),
+        (views[1], values_b, vectors_b),
+    ):
+        spread = np.linalg.svd(view, compute_uv=False) ** 2 / 49
+        np.testing.assert_allclose(values, spread)  # in decreasing order, as NumPy's are
+        np.testing.assert_allclose(
+            np.cov(view @ vectors.numpy(), rowvar=False), np.diag(values), atol=1e-12
+        )
+    expected = (views[0] @ vectors_a.numpy()).T @ (views[1] @ vectors_b.numpy()) / 49
+    np.testing.assert_allclose(cross, expected, atol=1e-12)
+
+
+GOOD = np.zeros((4, 2))
+
+
+@pytest.mark.parametrize(
+    ("la", "lb", "message"),
+    [
+        (GOOD, np.zeros((5, 2)), "same examples; found 4 and 5 rows"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), "activations of a must be a matrix"),
+        (GOOD, np.zeros((4, 0)), "activations of b must be a matrix"),
+        (GOOD * np.nan, GOOD, "activations of a must be finite; found 8"),
+        (GOOD, GOOD + np.inf, "activations of b must be finite; found 8"),
+    ],
+)
+@pytest.mark.parametrize("function", [correlation, LayerPair])
+def test_layers_that_cannot_be_compared_are_refused(function, la, lb, message):
+    with pytest.raises(ValueError, match=message):
+        function(la, lb)
+
+
+def test_a_layer_pair_is_one_pair():
+    with pytest.raises(ValueError, match=r"holds one pair; found shape \(3, 4, 2\)"):
+        LayerPair(np.zeros((3, 4, 2)), np.zeros((3, 4, 2)))
