@@ -15,7 +15,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test lint notebooks bench clean
+.PHONY: help book test lint notebooks verify bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ lint: $(READY) ## check style, format and the pairing of the notebooks
 
 notebooks: $(READY) ## make notebooks/*.ipynb from their sources, notebooks/*.py
 	$(PY) -m safecross.pairing
+
+verify: $(READY) ## retrain one random pair of each main record and compare (needs the real data)
+	$(PY) -m safecross verify --pairs 1 --seed $$RANDOM
 
 bench: $(READY) ## time the package against its peers and the machine
 	$(PY) -m benchmarks

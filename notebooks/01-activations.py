@@ -4,8 +4,8 @@
 # - **You will** turn the hidden layer of a network into a matrix, look at that matrix on real
 #   images, and see why two equal networks can fail to be averaged.
 # - **You need** to know what a feed-forward network with ReLU neurons is. Nothing else.
-# - **Runtime:** seconds with the default parameters. Most of the time goes into training one
-#   network.
+# - **Runtime:** seconds with the default parameters, minutes on all of MNIST. Most of it goes into
+#   training one network.
 #
 # This chapter covers Section 3.1 of {cite:t}`uriot2020safe`, and the competing conventions of its
 # introduction.
@@ -93,19 +93,18 @@ corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 [toy_layer] = activations(toy, corners)
 
 # %% tags=["hide-input"]
-names = [f"x = ({a:g}, {b:g})" for a, b in corners]
+names = [f"example {i + 1}" for i in range(len(corners))]
 fig = plots.matrices(
-    [toy_layer, toy(corners)],
-    ["the layer L", "the output"],
-    rows=[names, [""] * len(names)],
-    columns=[["$h_1$", "$h_2$", "$h_3$"], ["$z$"]],
-    per_row=2,
+    [corners, toy_layer, toy(corners)],
+    ["the batch", "the layer L", "the output"],
+    rows=[names, [""] * len(names), [""] * len(names)],
+    columns=[["$x_1$", "$x_2$"], ["$h_1$", "$h_2$", "$h_3$"], ["$z$"]],
 )
 plots.show(
     fig,
     f"The matrix L of the toy network on n = {len(corners)} examples, and its output. No randomness; "
     "the colour repeats the number in the cell.",
-    "A table of four rows and three columns. The first neuron responds with 0, 1, 1 and 2, the "
+    "Three tables of four rows: the inputs, the layer, the output. The first neuron responds with 0, 1, 1 and 2, the "
     "second with 0, 0, 0 and 1, the third with 0 throughout. The output is 0, 1, 1, 0.",
 )
 
@@ -152,11 +151,13 @@ plots.table(
 # the neurons that favour it, the one whose response varies most, with its ten most exciting images.
 
 # %%
-by_class = torch.stack([La[y == c].mean(0) for c in range(data.n_classes)])  # (classes, p)
+classes = range(data.n_classes)
+by_class = torch.stack([La[y == c].mean(0) for c in classes])  # (classes, p)
 living = La.amax(0) > La.amin(0)
 favourite = by_class.argmax(0)
 spread = La.std(0)
-fans = [int((spread * (favourite == c)).argmax()) for c in favourite[living].unique()[:10]]
+favoured = favourite[living].unique()[:10]
+fans = [int((spread * (favourite == c)).argmax()) for c in favoured]
 
 # %% tags=["hide-input"]
 top = La[:, fans].argsort(dim=0, descending=True)[:10].T
@@ -203,7 +204,7 @@ plots.show(
 # %% [markdown]
 # The staircase is there, and so is a great deal of ground. To put a number on it, we say that a
 # neuron *responds to* a class if its mean activation there is at least half of what it is on the
-# neuron's favourite class. The threshold is ours; the exercise varies it.
+# neuron's favourite class. The threshold is ours; exercise 2 varies it.
 
 # %%
 responds = (by_class >= 0.5 * by_class.amax(0)).sum(0)[living]
@@ -263,7 +264,7 @@ plots.table(
 # %% [markdown]
 # Dead neurons matter for what follows. A column without variance has no correlation with anything,
 # and a formula that divides by its standard deviation would divide by zero. The paper does not
-# mention them. The package gives them correlation 0 and canonical weight 0, and tests say so.
+# mention them. The package gives them correlation 0 and canonical weight 0, up to rounding.
 #
 # ## Competing conventions
 #
@@ -345,21 +346,22 @@ print(
 #
 # ## Measured and published
 #
-# Section 3.1 is a definition and prints no number. But Section 5.2.2 rests an explanation on single
-# neurons: MNIST may be so simple "that neurons only learn to recognize a single digit". That can be
-# looked at here.
+# Section 3.1 is a definition and prints no number. But Section 5.2.2 rests an explanation on what
+# single neurons do. It supposes that on a data set as simple as MNIST each of them comes to recognise
+# one digit only, which would make one-to-one matching ideal. That can be looked at here.
 
 # %% tags=["hide-input"]
 single = counts[0].item() / len(responds)
 plots.table(
     pd.DataFrame(
         {
-            "statement": ["neurons only learn to recognize a single digit (5.2.2, a conjecture)"],
-            "measured here": [f"{single:.0%} of living neurons respond to one class only"],
+            "Section 5.2.2 supposes": ["neurons recognise one digit only"],
+            "neurons that do, here": [f"{single:.0%} of the living"],
             "holds": ["for most" if single > 0.5 else "for a minority"],
         }
     ),
-    f"One network, so no interval is given ({where}); 'responds' as defined above.",
+    f"Neurons that respond to one class only, as defined above. One network, so no interval is given "
+    f"({where}).",
 )
 
 # %% [markdown]

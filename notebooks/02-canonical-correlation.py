@@ -5,8 +5,8 @@
 #   on two trained layers, and learn when not to believe it.
 # - **You need** the matrices $L_a$ and $L_b$ of [chapter 1](01-activations.ipynb), and to have heard
 #   of the singular value decomposition.
-# - **Runtime:** seconds with the default parameters. Most of the time goes into training two
-#   networks.
+# - **Runtime:** seconds with the default parameters, minutes on all of MNIST. Most of it goes into
+#   training two networks.
 #
 # This chapter covers Section 3.2 of {cite:t}`uriot2020safe`: Eq. (1) and Eq. (2), SVCCA and ridge,
 # and Bartlett's test, which Section 5.2.2 uses.
@@ -16,7 +16,7 @@ dataset = "mnist5k"  # a known data set, or the path of an .npz file
 epochs = 20  # passes over the training images, for both networks
 width = 512  # neurons in the hidden layer, as in the paper
 seed = 0  # of both networks, and of the planted and random data
-directions = 256  # principal directions that SVCCA keeps, as the paper does on MNIST
+directions = 256  # principal directions kept by SVCCA; the paper's choice on MNIST
 ridge = 0.1  # penalty lambda, the middle one of the paper's .01, .1 and 1
 
 # %% tags=["hide-input"]
@@ -89,10 +89,11 @@ random = np.random.default_rng(seed)
 # correlation of 1 from these weights, and have nothing left for the second.
 
 # %%
-s, u, v = torch.tensor([[1.0, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], dtype=torch.float64)
+signs = [[1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]
+s, u, v = torch.tensor(signs, dtype=torch.float64)
 a, b = torch.stack([s + u, s - u], 1), torch.stack([s + v, v], 1)
 hand = cca(a, b)
-weights_a = hand.weights_a[:, 0] / a.std(0)  # back from standardised neurons to a_1, a_2
+weights_a = hand.weights_a[:, 0] / a.std(0)  # of a_1 and a_2, not standardised
 weights_b = hand.weights_b[:, 0] / b.std(0)
 
 # %% tags=["hide-input"]
@@ -303,9 +304,9 @@ plots.show(
 
 # %%
 moved = planted_a @ random.normal(size=(p, p)) + random.normal(size=p)
-small = {"plain CCA": {}, "SVCCA, 10 directions": {"directions": 10}, "ridge CCA": {"ridge": ridge}}
+small = {"plain": {}, "SVCCA, 10": {"directions": 10}, "ridge": {"ridge": ridge}}
 before, after = (
-    {name: cca(view, planted_b, **options).correlations for name, options in small.items()}
+    {kind: cca(view, planted_b, **small[kind]).correlations for kind in small}
     for view in (planted_a, moved)
 )
 
@@ -319,7 +320,8 @@ plots.table(
             ],
         }
     ),
-    f"The planted layer a, before and after a random affine map (n = {n:,}, p = {p}, seed {seed}).",
+    f"The planted layer a, before and after a random affine map (n = {n:,}, p = {p}, seed {seed}; "
+    f"SVCCA with 10 directions, ridge with λ = {ridge:g}).",
 )
 
 # %% [markdown]
@@ -391,27 +393,22 @@ def on_new_examples(result, fitted, la, lb):
 fresh = [torch.from_numpy(view) for view in random.normal(size=(2, 5000, q))]
 noise_rows = []
 for m, noise in noises.items():
-    for name, options in {
-        "plain": {},
-        "SVCCA, 10": {"directions": 10},
-        "ridge": {"ridge": ridge},
-    }.items():
+    for name, options in small.items():
         r = cca_of_pair(noise, **options)
         noise_rows.append(
             {
                 "n": f"{m:,}",
                 "kind": name,
-                "largest, as fitted": f"{r.correlations[0]:.2f}",
-                "the same on new examples": f"{on_new_examples(r, noise, *fresh)[0]:+.2f}",
-                "significant (Bartlett)": "-"
-                if name == "ridge"
-                else bartlett_test(r).n_significant,
+                "as fitted": f"{r.correlations[0]:.2f}",
+                "on new examples": f"{on_new_examples(r, noise, *fresh)[0]:+.2f}",
+                "Bartlett": "-" if name == "ridge" else bartlett_test(r).n_significant,
             }
         )
 plots.table(
     pd.DataFrame(noise_rows),
-    f"Independent noise, {q} neurons a layer: every true correlation is 0. New examples: "
-    f"{len(fresh[0]):,}. Level .05, seed {seed}. Bartlett's test is not made for ridge.",
+    f"Independent noise, {q} neurons a layer: every true correlation is 0. The first canonical "
+    f"correlation as fitted on n examples and on {len(fresh[0]):,} new ones, and the number that "
+    f"Bartlett's test calls significant at level .05 (it is not made for ridge). Seed {seed}.",
 )
 
 # %% [markdown]
@@ -453,28 +450,30 @@ plots.show(
 )
 rows = [
     {
-        "images": f"{m:,}",
+        "n": f"{m:,}",
         "kind": name,
-        "mean, as fitted": f"{fit.mean():.2f}",
-        "mean, on new images": f"{judged.mean():.2f}",
-        "above .7, as fitted": int((fit > 0.7).sum()),
-        "above .7, on new images": int((judged > 0.7).sum()),
+        "mean, fitted": f"{fit.mean():.2f}",
+        "mean, new": f"{judged.mean():.2f}",
+        "above .7, fitted": int((fit > 0.7).sum()),
+        "above .7, new": int((judged > 0.7).sum()),
     }
     for (m, name), (fit, judged) in fits.items()
 ]
 plots.table(
     pd.DataFrame(rows),
-    f"Fitted on training images, measured on {pair.n:,} validation images ({data.name}, seed {seed}).",
+    f"Fitted on n training images, and measured on {pair.n:,} new ones, those of the validation set "
+    f"({data.name}, seed {seed}).",
 )
 
 # %% [markdown]
 # Compare each row's two counts. How much of what plain CCA promises survives depends, as with the
 # noise, on the number of images for each neuron. With few of them most is lost, and the remedies hold
-# on to more than the method that they repair. With the ridge the fitted value can even be *smaller*
-# than the correlation on new images, because it was never a correlation in the first place.
+# on to more than the method that they repair. With more of them plain CCA catches up. With the ridge
+# the fitted value can even be *smaller* than the correlation on new images, because it was never a
+# correlation in the first place.
 #
-# The lesson for the chapters that follow: the *weights* of late components describe noise to a good
-# part, and Algorithm 1 is going to read every one of them.
+# The lesson for the chapters that follow: where images are few, the *weights* of late components
+# describe noise to a good part, and Algorithm 1 is going to read every one of them.
 #
 # ## Measured and published
 #
@@ -484,7 +483,7 @@ plots.table(
 # %% tags=["hide-input"]
 svcca = results[f"SVCCA, {directions} directions"]
 counts = {
-    "significant by Bartlett's test, level .05": bartlett_test(svcca).n_significant,
+    "significant by Bartlett's test": bartlett_test(svcca).n_significant,
     "canonical correlations above .7": int((svcca.correlations > 0.7).sum()),
 }
 published = 125  # Section 5.2.2
@@ -492,16 +491,16 @@ plots.table(
     pd.DataFrame(
         {
             "count": counts.keys(),
-            "paper (MNIST, mean of 200 pairs)": published,
+            "paper": published,
             "this pair": counts.values(),
-            "this pair / paper": [f"{c / published:.2f}" for c in counts.values()],
+            "ratio": [f"{c / published:.2f}" for c in counts.values()],
             "within a tenth": [
                 "yes" if abs(c / published - 1) <= 0.1 else "no" for c in counts.values()
             ],
         }
     ),
-    f"SVCCA with {directions} directions ({where}). One pair has no interval, and only with "
-    "dataset = 'mnist' is it the paper's data; the chapter on MNIST has 200 pairs.",
+    f"SVCCA with {directions} directions ({where}; level .05). Paper: MNIST, mean of 200 pairs. One "
+    "pair has no interval, and only with dataset = 'mnist' is it the paper's data.",
 )
 
 # %% [markdown]
@@ -541,8 +540,8 @@ plots.table(
 #
 # Fewer directions bring the two columns of SVCCA closer together, at the price of fewer components:
 # what is left is what both networks vary in most, and this they share. A stronger ridge lowers the
-# fitted values. On new images its first components stay good or gain, since the penalty acts on the
-# weights of weak directions, which were noise to begin with.
+# fitted values a great deal and those on new images much less. The first components hardly notice,
+# since the penalty acts on the weights of weak directions.
 # :::
 #
 # **Next:** [chapter 3](03-pairwise-correlation.ipynb) drops the mixtures and compares neurons one by

@@ -423,7 +423,7 @@ plots.table(
         columns=["pairs", "how many", "mean correlation"],
     ),
     f"Pairs that Algorithm 1 chose, and what became of the others ({where}).",
-    {"mean correlation": "{:.3f}"},
+    {"mean correlation": "{:.3f}", "how many": "{:,}"},
 )
 
 # %% [markdown]
@@ -432,9 +432,9 @@ plots.table(
 # and SC-PwC are compared in later chapters. Part of the difference is not CCA against correlation.
 # It is half of the neurons, left to chance.
 #
-# Look at the first row too. On few images (the default data set has 1,000 for validation) the many
-# directions of the CCA fit chance, and the pairs chosen are hardly better than the others. On all of
-# MNIST there are ten times as many.
+# Hold the first row against the last one too. On few images (the default data set has 1,000 for
+# validation) the many directions of the CCA fit chance, and the pairs that they choose may be hardly
+# better than lot. All of MNIST has ten times as many: run the chapter on it and compare.
 #
 # ## All operators
 #
@@ -442,11 +442,11 @@ plots.table(
 # package keeps all of them in one registry, so the following cell does not name any:
 
 # %%
-matchings = {
-    operator: align_layers(theta_a, theta_b, [pair], name, **options).matchings[0]
-    for operator in operators + variants
-    for name, options in [parse_operator(operator)]
-}
+matchings = {}
+for operator in operators + variants:
+    name, options = parse_operator(operator)
+    alignment = align_layers(theta_a, theta_b, [pair], name, **options)
+    matchings[operator] = alignment.matchings[0]
 
 # %% tags=["hide-input"]
 best = match_one_to_one(between)
@@ -454,17 +454,21 @@ rows = [
     {
         "operator": operator,
         "mean correlation": between[m].mean(),
-        "distinct neurons of a": len(np.unique(m.la)),
-        "distinct neurons of b": len(np.unique(m.lb)),
-        "pairs shared with the optimum": np.mean(best.lb[m.la] == m.lb),
+        "used of a": len(np.unique(m.la)),
+        "used of b": len(np.unique(m.lb)),
+        "shared": np.mean(best.lb[m.la] == m.lb),
     }
     for operator, m in matchings.items()
 ]
+shown = pd.DataFrame(rows).rename(columns={"mean correlation": "mean corr."})
+shown["operator"] = shown["operator"].str.replace(f"{SVCCA},", "sc-cca:…,")
 plots.table(
-    pd.DataFrame(rows),
-    f"All operators on one trained pair with {width} hidden neurons each ({where}). The optimum is "
-    "the one-to-one matching with the largest sum of correlations.",
-    {"mean correlation": "{:.3f}", "pairs shared with the optimum": "{:.1%}"},
+    shown,
+    f"All operators on one trained pair with {width} hidden neurons each ({where}). Mean correlation "
+    "of the matched pairs; how many distinct neurons of a and of b are used; share of pairs that "
+    "are also in the optimum, the one-to-one matching with the largest sum of correlations. The "
+    f"last two rows are variants of {SVCCA}.",
+    {"mean corr.": "{:.3f}", "shared": "{:.1%}"},
 )
 
 # %% tags=["hide-input"]
@@ -488,15 +492,15 @@ plots.show(
 
 # %% tags=["hide-input"]
 table = pd.DataFrame(rows).set_index("operator")
-unused_b = width - table.loc["sc-pwc-semi", "distinct neurons of b"]
-unused_a = width - table.loc["sc-pwc-semi-b", "distinct neurons of a"]
+unused_b = width - table.loc["sc-pwc-semi", "used of b"]
+unused_a = width - table.loc["sc-pwc-semi-b", "used of a"]
 greedy, optimal = (between[matchings[f"sc-pwc{s}"]].sum() for s in ("-greedy", ""))
 Markdown(
     f"Read the table like this. When the neurons of *a* pick, **{unused_b} of {width}** neurons of "
     f"*b* are in no pair: they are lost to the offspring. When *b* picks, *a* loses "
     f"**{unused_a}**. The one-to-one operators lose none. The greedy order reaches "
     f"**{greedy / optimal:.1%}** of the largest possible sum of correlations, with "
-    f"**{table.loc['sc-pwc-greedy', 'pairs shared with the optimum']:.0%}** of its pairs the same "
+    f"**{table.loc['sc-pwc-greedy', 'shared']:.0%}** of its pairs the same "
     "as in the optimum."
 )
 
@@ -529,7 +533,7 @@ plots.table(
 # - Algorithm 1 makes one pair of each canonical component, at the stronger of its two ends, among
 #   the neurons that are still free. With fewer components than neurons, the rest is left over.
 # - Semi-matching serves all neurons of one side and loses some of the other. One-to-one matching
-#   loses none and is solved exactly; the greedy order comes near.
+#   loses none and is solved exactly; the greedy order falls somewhat short of it.
 # - Each matching is two lists of indices, whatever it was made from. All that follows needs no more.
 #
 # ### Exercises

@@ -12,7 +12,7 @@
 
 # %% tags=["parameters"]
 dataset = "mnist5k"  # on which the conditions are compared
-conditions = "1 epoch,10 epochs,1 hidden layer"  # names of conditions with commas, or "all"
+conditions = "1 epoch,10 epochs,learning rate 3e-3"  # names of conditions with commas, or "all"
 count_dataset = "mnist5k"  # on which neurons are counted over the length of training
 count_epochs = "1,5,20"  # lengths of training for the counts, with commas
 n_pairs = 4  # pairs of parents of each condition

@@ -19,7 +19,8 @@ class CCA:
     Attributes
     ----------
     weights_a, weights_b : torch.Tensor, shapes (p, k) and (q, k), float64
-        Canonical weights in neuron space, one component a column; rows of dead neurons are 0.
+        Canonical weights in neuron space, one component a column; rows of dead neurons
+        are 0 up to rounding.
         They apply to standardised columns (to centred ones if ``standardise=False``).
     correlations : torch.Tensor, shape (k,), float64
         Canonical correlations, decreasing, in [0, 1]. With a ridge these are the shrunken ones,
@@ -86,7 +87,7 @@ def cca(la, lb, *, directions=None, ridge=0.0, tolerance=1e-10, standardise=True
 
     Examples
     --------
-    >>> x = torch.tensor([[1.0], [2.0], [4.0]])
+    >>> x = torch.tensor([[1.0], [1.0], [3.0], [3.0]])
     >>> cca(x, 3 - 2 * x).correlations
     tensor([1.], dtype=torch.float64)
     """

@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_runs,
         _add_verify,
         _add_merge,
+        _add_publish,
         _add_book,
     ):
         add(commands)
@@ -305,16 +306,34 @@ def _runs(options) -> None:
         print(records.to_string(index=False))
 
 
+def _add_publish(commands) -> None:
+    _command(
+        commands,
+        "publish",
+        "Compute every record of the book that is missing, and put them all in book/results.",
+        _publish,
+        "  safecross publish",
+    )
+
+
+def _publish(options) -> None:
+    for settings in paper.published_configs():
+        print(experiment.publish(experiment.load_or_run(settings)), flush=True)
+
+
 def _add_verify(commands) -> None:
     command = _command(
         commands,
         "verify",
         "Retrain random pairs of a record and compare.",
         _verify,
+        "  safecross verify --pairs 1\n"
         "  safecross verify mnist-0123456789ab --pairs 3\n"
         "  safecross verify book/results/cifar10-0123456789ab --pairs 1 --seed 5",
     )
-    command.add_argument("record", help="a record's folder or its name")
+    command.add_argument(
+        "record", nargs="*", help="records' folders or names; default: the published main ones"
+    )
     command.add_argument("--pairs", type=int, default=3, help="default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="chooses the pairs")
     command.add_argument(
@@ -327,7 +346,14 @@ def _add_verify(commands) -> None:
 
 
 def _verify(options) -> int:
-    record = experiment.load_record(_record_folder(options.record))
+    names = options.record or [
+        experiment.record_name(paper.main_config(name)) for name in ("mnist", "cifar10")
+    ]
+    return max(_verify_one(_record_folder(name), options) for name in names)
+
+
+def _verify_one(folder: Path, options) -> int:
+    record = experiment.load_record(folder)
     table = experiment.verify(
         record,
         n_pairs=options.pairs,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
@@ -155,28 +156,36 @@ class Config:
     def __post_init__(self):
         for name in ("hidden", "operators", "t"):
             value = getattr(self, name)
-            if isinstance(value, str):
-                raise ValueError(f"{name} must be a list; found the string {value!r}")
-            object.__setattr__(self, name, tuple(value))
-        object.__setattr__(self, "dataset", str(self.dataset))
-        object.__setattr__(self, "t", tuple(float(t) for t in self.t))
-        object.__setattr__(self, "learning_rate", float(self.learning_rate))
+            if isinstance(value, str) or not isinstance(value, Iterable):
+                raise ValueError(f"{name} must be a list; found {value!r}")
+            self._set(name, tuple(value))
+        self._set("dataset", str(self.dataset))
+        self._set("t", tuple(_number("t", t) for t in self.t))
+        self._set("learning_rate", _number("learning_rate", self.learning_rate))
         self._check_numbers()
         self._check_names()
 
+    def _set(self, name: str, value) -> None:
+        object.__setattr__(self, name, value)
+
     def _check_numbers(self) -> None:
-        for width in self.hidden:
-            checks.whole_number("each width in hidden", width, 1)
+        # What comes back is an int whatever the type, so that equal configs have one hash.
+        widths = (checks.whole_number("each width in hidden", width, 1) for width in self.hidden)
+        self._set("hidden", tuple(widths))
         for name, low in (("epochs", 0), ("n_pairs", 1), ("seed", 0), ("batch_size", 1)):
-            checks.whole_number(name, getattr(self, name), low)
+            self._set(name, checks.whole_number(name, getattr(self, name), low))
         if self.align_n is not None:
-            checks.whole_number("align_n", self.align_n, 2)
+            self._set("align_n", checks.whole_number("align_n", self.align_n, 2))
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(
                 f"learning_rate must be positive and finite; found {self.learning_rate!r}"
             )
         if not all(map(math.isfinite, self.t)) or not {0.0, 0.5, 1.0} <= set(self.t):
             raise ValueError(f"t must be finite and hold 0, 0.5 and 1; found {self.t}")
+        if len(set(self.t)) != len(self.t):
+            raise ValueError(f"t must hold no point twice; found {self.t}")
+        if not isinstance(self.output_bias, bool):
+            raise ValueError(f"output_bias must be true or false; found {self.output_bias!r}")
 
     def _check_names(self) -> None:
         choices = {
@@ -189,6 +198,8 @@ class Config:
             if getattr(self, field) not in known:
                 raise ValueError(checks.unknown(field, getattr(self, field), known))
         for operator in self.operators:
+            if not isinstance(operator, str):
+                raise ValueError(f"operators must be strings; found {operator!r}")
             parse_operator(operator)
         if not self.operators or len(set(self.operators)) != len(self.operators):
             raise ValueError(
@@ -237,6 +248,13 @@ class Config:
         names = ("hidden", "epochs", "seed", "batch_size", "learning_rate", "products", "inputs")
         values = self.to_dict()
         return _hash({**{name: values[name] for name in names}, "dataset": fingerprint})
+
+
+def _number(name: str, value) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number; found {value!r}") from None
 
 
 def _hash(content: dict) -> str:

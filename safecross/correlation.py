@@ -43,7 +43,8 @@ def correlation(la, lb=None) -> torch.Tensor:
 
     Examples
     --------
-    >>> correlation([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]], [[-1.0], [-2.0], [-3.0]])
+    >>> la = [[1.0, 5.0], [1.0, 5.0], [3.0, 5.0], [3.0, 5.0]]
+    >>> correlation(la, [[-1.0], [-1.0], [-3.0], [-3.0]])
     tensor([[-1.],
             [ 0.]], dtype=torch.float64)
     """
@@ -76,7 +77,8 @@ class LayerPair:
 
     Examples
     --------
-    >>> LayerPair([[1.0], [2.0]], [[3.0, 1.0], [5.0, 0.0]]).between
+    >>> la, lb = [[1.0], [1.0], [3.0], [3.0]], [[3.0, 1.0], [3.0, 1.0], [5.0, 0.0], [5.0, 0.0]]
+    >>> LayerPair(la, lb).between
     tensor([[ 1., -1.]], dtype=torch.float64)
     """
 

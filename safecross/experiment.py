@@ -5,6 +5,7 @@ import hashlib
 import os
 import platform
 import resource
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 from platformdirs import user_cache_path
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from . import checks, store
 from .cca import bartlett_test, cca_of_pair
@@ -40,6 +41,8 @@ __all__ = [
     "load_record",
     "merge",
     "progress_bar",
+    "publish",
+    "record_name",
     "run",
     "runs_folder",
     "train_parent",
@@ -68,11 +71,13 @@ def committed_folder() -> Path:
     return Path(__file__).parents[1] / "book" / "results"
 
 
-@functools.lru_cache(maxsize=1)
 def _data(dataset: str, inputs: str) -> Dataset:
-    data = load_data(dataset)
-    if inputs == "unit":
-        return data
+    data = load_data(dataset)  # keeps what it read while the file stays as it is
+    return data if inputs == "unit" else _standardised(data)
+
+
+@functools.lru_cache(maxsize=1)
+def _standardised(data: Dataset) -> Dataset:
     mean, deviation = data.x_train.mean(), data.x_train.std()
     return Dataset(
         **{
@@ -95,7 +100,14 @@ def fingerprint(dataset: str) -> str:
     return known or load_data(dataset).fingerprint
 
 
-def _name(config: Config) -> str:
+def record_name(config: Config) -> str:
+    """Return the name of a config's record: its data set and its hash.
+
+    Raises
+    ------
+    DataError
+        If the data set is needed for its fingerprint and cannot be had.
+    """
     return f"{Path(config.dataset).stem}-{config.hash(fingerprint(config.dataset))}"
 
 
@@ -141,8 +153,10 @@ def _parent(config: Config, network: int, folder: Path) -> tuple[Network, float]
     path = folder / "parents" / mark / f"network-{network:05d}.safetensors"
     if path.exists():
         try:
-            seconds = float(store.load_tensors(path)[1]["seconds"])
-            return load_network(path), seconds
+            about = store.load_tensors(path)[1]
+            if (about["parents"], about["network"]) != (mark, str(network)):
+                raise store.DamagedFile(f"{path} is another network")
+            return load_network(path), float(about["seconds"])
         except (store.DamagedFile, ValueError, KeyError):
             path.unlink()
     theta, seconds = train_parent(config, network)
@@ -285,7 +299,7 @@ def _run_pair(config: Config, pair: int, folder: Path) -> tuple[int, int]:
         "n_inputs": data.n_inputs,
         "n_classes": data.n_classes,
     }
-    store.save_tensors(path, results, {"record": _name(config), "pair": pair, **about})
+    store.save_tensors(path, results, {"record": record_name(config), "pair": pair, **about})
     return _memory()
 
 
@@ -296,7 +310,7 @@ def _memory() -> tuple[int, int]:
 
 
 def _pair_path(config: Config, pair: int, folder: Path) -> Path:
-    return folder / "records" / _name(config) / "pairs" / f"pair-{pair:05d}.safetensors"
+    return folder / "records" / record_name(config) / "pairs" / f"pair-{pair:05d}.safetensors"
 
 
 def _load_pair(config: Config, pair: int, folder: Path) -> dict[str, torch.Tensor] | None:
@@ -305,7 +319,7 @@ def _load_pair(config: Config, pair: int, folder: Path) -> dict[str, torch.Tenso
         tensors, metadata = store.load_tensors(_pair_path(config, pair, folder))
     except store.DamagedFile:
         return None
-    expected = {"record": _name(config), "pair": str(pair)}
+    expected = {"record": record_name(config), "pair": str(pair)}
     return tensors if {k: metadata.get(k) for k in expected} == expected else None
 
 
@@ -317,8 +331,10 @@ def progress_bar(items: Iterable, **options) -> tqdm:
 
     ``SAFECROSS_PROGRESS=0`` silences it anywhere.
     """
-    silent = os.environ.get("SAFECROSS_PROGRESS") == "0" or "CI" in os.environ
-    return tqdm(items, disable=True if silent else None, **options)
+    if os.environ.get("SAFECROSS_PROGRESS") == "0" or "CI" in os.environ:
+        return tqdm(items, disable=True, **options)
+    # None shows it in terminals only; a notebook's output is none, but somebody is watching.
+    return tqdm(items, disable=False if "ipykernel" in sys.modules else None, **options)
 
 
 def run(
@@ -360,13 +376,17 @@ def run(
     checks.whole_number("shard's i", shard[0], 0, checks.whole_number("shard's n", shard[1], 1) - 1)
     workers = checks.whole_number("workers", joblib.cpu_count() if workers is None else workers, 1)
     start = time.time()
-    rate = product_rate()
+    record_folder = folder / "records" / record_name(config)
     todo = range(shard[0], config.n_pairs, shard[1])
     done = {pair for pair in todo if _load_pair(config, pair, folder) is not None}
+    if len(done) == len(todo):
+        return None if shard != (0, 1) else merge(config, folder=folder)
+    store.save_json(record_folder / "config.json", config.to_dict())  # what `list_records` reads
+    rate = product_rate()
     tasks = (joblib.delayed(_run_pair)(config, p, folder) for p in todo if p not in done)
     finished = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
     bar = progress_bar(
-        finished, desc=_name(config), unit="pair", initial=len(done), total=len(todo)
+        finished, desc=record_name(config), unit="pair", initial=len(done), total=len(todo)
     )
     memory = dict([_memory()])
     for process, peak in bar:
@@ -380,7 +400,6 @@ def run(
         "float32_products_per_second": round(rate),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-    record_folder = folder / "records" / _name(config)
     store.save_json(record_folder / f"session-{shard[0]}-of-{shard[1]}-{int(start)}.json", note)
     return None if shard != (0, 1) else merge(config, folder=folder)
 
@@ -398,12 +417,12 @@ def merge(config: Config, *, folder: Path | None = None) -> "Record":
     missing = [pair for pair, result in enumerate(results) if result is None]
     if missing:
         raise ValueError(
-            f"{_name(config)} is not complete: {len(missing)} of {config.n_pairs} pairs are "
+            f"{record_name(config)} is not complete: {len(missing)} of {config.n_pairs} pairs are "
             f"missing or damaged, the first {missing[:10]}. Run the same config (or its missing "
             "shards) again: what is there is kept."
         )
     tables = _tables(config, results)
-    target = folder / "records" / _name(config)
+    target = folder / "records" / record_name(config)
     for name, table in tables.items():
         store.write_atomically(target / f"{name}.parquet", functools.partial(_parquet, table))
     sessions = [store.load_json(path) for path in sorted(target.glob("session-*.json"))]
@@ -478,7 +497,7 @@ def _tables(config: Config, results: list[dict[str, torch.Tensor]]) -> dict[str,
 def _manifest(config: Config, sizes: dict[str, int], sessions: list[dict]) -> dict:
     packages = ("numpy", "scipy", "torch", "pandas", "pyarrow", "safetensors", "joblib")
     return {
-        "name": _name(config),
+        "name": record_name(config),
         "config": {**config.to_dict(), "dataset": Path(config.dataset).stem},
         "data_fingerprint": fingerprint(config.dataset),
         "n_train": sizes["n_train"],
@@ -544,8 +563,13 @@ class Record:
 
     @property
     def wall_seconds(self) -> float:
-        """Time of all sessions that computed pairs, in seconds."""
-        return sum(s["wall_seconds"] for s in self.manifest["sessions"] if s["pairs_computed"])
+        """Time of all sessions that computed pairs, in seconds; killed ones leave no note."""
+        return sum(s["wall_seconds"] for s in self._sessions)
+
+    @property
+    def _sessions(self) -> list[dict]:
+        sessions = [s for s in self.manifest["sessions"] if s["pairs_computed"]]
+        return sorted(sessions, key=lambda session: session["finished"])
 
     def at(self, t: float = 0.5, column: str = "loss") -> pd.DataFrame:
         """Return a table of one value of each pair (row) and operator (column) at one t.
@@ -566,12 +590,14 @@ class Record:
 
     def describe(self) -> str:
         """Return one line that says when, where and how it was computed."""
-        last = self.manifest["sessions"][-1]
+        what = f"Record {self.manifest['name']}: {self.config.n_pairs} pairs on "
+        what += f"{self.config.dataset}, computed"
+        if not self._sessions:  # killed after the last pair, before its note
+            return f"{what} on {self.manifest['machine']}."
+        last = self._sessions[-1]
         return (
-            f"Record {self.manifest['name']}: {self.config.n_pairs} pairs on "
-            f"{self.config.dataset}, computed {last['finished'][:10]} on "
-            f"{self.manifest['machine']}, {last['workers']} workers, "
-            f"{self.wall_seconds / 60:.1f} minutes."
+            f"{what} {last['finished'][:10]} on {self.manifest['machine']}, "
+            f"{last['workers']} workers, {self.wall_seconds / 60:.1f} minutes."
         )
 
 
@@ -585,15 +611,23 @@ def load_record(folder: str | Path) -> Record:
     """
     folder = Path(folder)
     manifest = store.load_json(folder / "manifest.json")
+    try:
+        config, files = Config.from_dict(manifest["config"]), manifest["files"]
+        mark, sessions = config.hash(manifest["data_fingerprint"]), manifest["sessions"]
+        whole = manifest["name"].endswith(f"-{mark}") and isinstance(sessions, list)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise store.DamagedFile(f"{folder / 'manifest.json'}: not of a record ({error})") from error
+    if not whole:
+        raise store.DamagedFile(f"{folder / 'manifest.json'}: its config is not that of its name")
     tables = {}
     for name in _TABLES:
         path = folder / f"{name}.parquet"
-        expected = manifest["files"][path.name]
+        expected = files.get(path.name)
         found = store.file_hash(path) if path.is_file() else "no file"
         if found != expected:
             raise store.DamagedFile(f"{path}: expected SHA-256 {expected}; found {found}")
         tables[name] = pd.read_parquet(path)
-    return Record(Config.from_dict(manifest["config"]), **tables, manifest=manifest, folder=folder)
+    return Record(config, **tables, manifest=manifest, folder=folder)
 
 
 def load_or_run(config: Config, *, workers: int | None = None) -> Record:
@@ -619,13 +653,41 @@ def load_or_run(config: Config, *, workers: int | None = None) -> Record:
     DataError, store.StoreError
         As `run`.
     """
-    published = committed_folder() / _name(config)
+    published = committed_folder() / record_name(config)
     if published.is_dir():
         return load_record(published)
     try:
-        return load_record(runs_folder() / "records" / _name(config))
+        return load_record(runs_folder() / "records" / record_name(config))
     except store.DamagedFile:
         return run(config, workers=workers)
+
+
+def publish(record: Record, folder: Path | None = None) -> Path:
+    """Copy a record's tables and manifest into the folder of published records.
+
+    Parameters
+    ----------
+    record : Record
+        Complete; a published one is left as it is.
+    folder : Path, optional
+        `committed_folder` by default.
+
+    Returns
+    -------
+    Path
+        The record's folder there.
+
+    Raises
+    ------
+    store.StoreError
+        If the folder cannot be written.
+    """
+    target = Path(folder or committed_folder()) / record.manifest["name"]
+    if target.resolve() != record.folder.resolve():
+        for name in (*record.manifest["files"], "manifest.json"):
+            content = (record.folder / name).read_bytes()
+            store.write_atomically(target / name, lambda path, b=content: path.write_bytes(b))
+    return target
 
 
 def list_records() -> pd.DataFrame:
@@ -638,8 +700,11 @@ def list_records() -> pd.DataFrame:
             if (path / "manifest.json").exists():
                 total = store.load_json(path / "manifest.json")["config"]["n_pairs"]
                 done = total if place == "published" else done
+            elif (path / "config.json").exists():
+                total = store.load_json(path / "config.json")["n_pairs"]
             rows.append((path.name, place, done, total))
-    return pd.DataFrame(rows, columns=["record", "place", "pairs_done", "pairs"])
+    table = pd.DataFrame(rows, columns=["record", "place", "pairs_done", "pairs"])
+    return table.astype({"pairs": "Int64"})
 
 
 def verify(

@@ -20,11 +20,13 @@ __all__ = [
     "example_images",
     "figure",
     "fitted_and_new",
+    "growth",
     "heat_table",
     "histograms",
     "lines",
     "loss_and_accuracy",
     "loss_over_option",
+    "main_result",
     "matrices",
     "network_diagrams",
     "scatters",
@@ -105,12 +107,13 @@ def show(fig: Figure, caption: str, alt: str) -> None:
         What the figure shows, for those who cannot see it.
     """
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=150)
+    fig.savefig(buffer, format="png", dpi=130)
     plt.close(fig)
     data = base64.b64encode(buffer.getvalue()).decode()
     display(
         HTML(
-            f'<figure class="sc-figure"><img src="data:image/png;base64,{data}" '
+            f'<figure class="sc-figure"><img style="width:{82 * fig.get_figwidth():.0f}px" '
+            f'src="data:image/png;base64,{data}" '
             f'alt="{html.escape(alt, quote=True)}">'
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         )
@@ -287,7 +290,7 @@ def bipartite(
         1,
         len(matchings),
         height=0.62 * max(sizes) + 0.8,
-        width=min(9.0, 2.3 * len(matchings) + 0.4),
+        width=min(9.0, 1.8 * len(matchings) + 0.3),
         squeeze=False,
     )
     blue = colour("sc-pwc")
@@ -357,18 +360,20 @@ def lines(
     dashed : sequence of str
         Curves to draw dashed, so that one below them stays visible.
     """
-    fig, ax = figure(1, 1, height=3.8, width=8.0)
+    fig, ax = figure(1, 1, height=3.4 + 0.1 * len(curves), width=8.0)
     operators = operators or {}
+    others = ("0.15", *sns.color_palette("colorblind")[3:7])
     seen: list[str] = []
     for i, (name, (x, y)) in enumerate(curves.items()):
         base = operators.get(name, name).partition(":")[0]
-        shade = colour(base) if name in operators else sns.color_palette("colorblind")[i % 10]
+        shade = colour(base) if name in operators else others[i % len(others)]
         style = "--" if name in dashed else ("-", "--", ":", "-.")[seen.count(base) % 4]
         ax.plot(x, y, label=name, color=shade, linestyle=style, linewidth=2)
         seen.append(base)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    columns = 3 if max(map(len, curves)) < 25 else 2
+    fig.legend(loc="outside lower center", ncols=columns, frameon=False)
     return fig
 
 
@@ -613,7 +618,7 @@ def fitted_and_new(
         For each pair of axes its title, and in it the named kinds of CCA.
     """
     fig, axes = figure(1, len(panels), height=4.2, width=9.0, squeeze=False, sharey=True)
-    palette = sns.color_palette("colorblind")
+    palette = ("0.15", *sns.color_palette("colorblind")[3:7])  # as in `lines`
     for ax, (title, kinds) in zip(axes.flat, panels.items(), strict=True):
         for shade, (name, (fitted, new)) in zip(palette, kinds.items(), strict=False):
             places = range(1, len(fitted) + 1)
@@ -624,4 +629,51 @@ def fitted_and_new(
     axes[0, 0].set_ylabel("correlation")
     legend = axes[0, 0].get_legend_handles_labels()
     fig.legend(*legend, loc="outside lower center", ncols=3, frameon=False)
+    return fig
+
+
+def growth(costs: pd.DataFrame) -> Figure:
+    """Draw seconds over each size that was varied, one panel a size, one line a step.
+
+    Parameters
+    ----------
+    costs : pandas.DataFrame
+        step, varied, n, p, k, seconds, as `safecross.costs.measure_costs` returns them.
+    """
+    sizes = list(costs["varied"].unique())
+    fig, axes = figure(1, len(sizes), height=3.9, width=9.5, sharey=True, squeeze=False)
+    palette = dict(zip(costs["step"].unique(), sns.color_palette("colorblind"), strict=False))
+    for ax, size in zip(axes.flat, sizes, strict=True):
+        for step, shade in palette.items():
+            rows = costs[(costs["varied"] == size) & (costs["step"] == step)]
+            ax.loglog(rows[size], rows["seconds"], marker="o", color=shade, label=step)
+        ticks = sorted(costs[costs["varied"] == size][size])
+        ax.set_xticks(ticks, [str(tick) for tick in ticks])
+        ax.minorticks_off()
+        ax.set(xlabel=size)
+    axes[0, 0].set_ylabel("seconds")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return fig
+
+
+def main_result(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw the loss between the parents for the three operators of the paper's title.
+
+    Parameters
+    ----------
+    curves : mapping of str to pandas.DataFrame
+        By data set: operator, t, loss; mean over pairs, shading one standard deviation.
+    """
+    fig, axes = figure(1, len(curves), height=3.6, width=9.0)
+    for ax, (name, frame) in zip(axes, curves.items(), strict=True):
+        cca = next(op for op in frame["operator"].unique() if op.startswith("sc-cca"))
+        for operator, label in (("naive", "naive"), (cca, "SC-CCA"), ("sc-pwc", "SC-PwC")):
+            loss = frame[frame["operator"] == operator].groupby("t")["loss"]
+            mean, spread = loss.mean(), loss.std(ddof=0)
+            ax.plot(mean.index, mean, color=colour(operator), label=label, linewidth=2)
+            ax.fill_between(
+                mean.index, mean - spread, mean + spread, color=colour(operator), alpha=0.2, lw=0
+            )
+        ax.set(title=name, xlabel="crossover point t", ylabel="validation loss (nats)")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig

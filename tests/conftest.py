@@ -1,12 +1,15 @@
 """What several test files share: settings of hypothesis, networks with biases, devices."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from safecross import Network, initialise
+from safecross import Network, experiment, initialise
+from safecross.config import Config
 
 settings.register_profile(
     "safecross",
@@ -52,3 +55,64 @@ def make_examples():
 def device(request) -> str:
     """Name each kind of device that there is."""
     return request.param
+
+
+# Experiments: a data set that takes milliseconds, and one record of it for all to read
+
+
+def _write_data(path: Path, seed: int = 0) -> Path:
+    rng = np.random.default_rng(seed)
+    centres = rng.random((3, 3, 3))
+    arrays = {}
+    for split, n in (("train", 60), ("test", 40)):
+        y = np.arange(n) % 3
+        noise = rng.random((n, 3, 3))
+        arrays |= {f"x_{split}": (0.7 * centres[y] + 0.3 * noise).astype("f4"), f"y_{split}": y}
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="session")
+def own_data(tmp_path_factory) -> Path:
+    """Write a data set of 60 + 40 examples of 3 x 3 pixels in 3 classes."""
+    return _write_data(tmp_path_factory.mktemp("data") / "own.npz")
+
+
+@pytest.fixture(scope="session")
+def other_data(tmp_path_factory) -> Path:
+    """Write another one of the same shape and name."""
+    return _write_data(tmp_path_factory.mktemp("data") / "own.npz", seed=1)
+
+
+@pytest.fixture(scope="session")
+def small_config(own_data) -> Config:
+    """Describe an experiment that takes a second."""
+    operators = ("naive", "sc-cca:directions=2", "sc-pwc", "sc-pwc-semi")
+    return Config(own_data, (5, 4), 2, 4, operators, t=(-0.25, 0, 0.25, 0.5, 1), batch_size=16)
+
+
+@pytest.fixture(scope="session")
+def small_run(small_config, tmp_path_factory) -> Path:
+    """Run it once, in a folder that no test may change."""
+    folder = tmp_path_factory.mktemp("small-run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "product_rate", lambda: 1e9)
+        experiment.run(small_config, workers=1, folder=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_record(small_run) -> experiment.Record:
+    """Return its record."""
+    (folder,) = (small_run / "records").iterdir()
+    return experiment.load_record(folder)
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch) -> Path:
+    """Lead a test's runs to a folder of its own, beside one of published records."""
+    monkeypatch.setenv("SAFECROSS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(experiment, "committed_folder", lambda: tmp_path / "published")
+    # The machine's rate, for the manifest, takes seconds to measure.
+    monkeypatch.setattr(experiment, "product_rate", lambda: 1e9)
+    return tmp_path / "runs"

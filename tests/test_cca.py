@@ -108,6 +108,12 @@ def test_a_share_of_variance_keeps_the_fewest_directions_that_reach_it(views, sh
     assert cca(*views, directions=share).ranks == tuple(kept)
 
 
+def test_a_share_that_is_reached_exactly_is_enough():
+    square = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1.0]])  # two directions of equal variance
+    assert cca(square, square, directions=0.5).ranks == (1, 1)
+    assert cca(square, square, directions=0.51).ranks == (2, 2)
+
+
 @pytest.mark.parametrize("ridge", [1e-3, 0.1, 1.0, 30.0])
 @pytest.mark.parametrize("directions", [None, 3, 1])
 def test_ridge_and_svcca_solve_the_generalised_eigenproblem(views, ridge, directions):

@@ -220,7 +220,7 @@ def test_a_planted_permutation_is_found_and_every_offspring_is_the_parent(
 @pytest.fixture
 def planted(make_network, make_examples):
     """A network of three hidden layers, a permuted copy, and examples."""
-    theta = make_network((12, 10, 8, 6, 3), seed=5)
+    theta = make_network((12, 8, 6, 5, 3), seed=0)
     x = make_examples(300, 12)
     assert is_distinct(theta, x, full_rank=True)
     return theta, planted_copy(theta, seed=1)[0], x

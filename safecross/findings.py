@@ -1,0 +1,138 @@
+"""The main findings, written from the published records into the README and the landing page."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .analysis import compare, interval
+from .claims import VERDICTS, judge_claims
+from .experiment import Record, committed_folder, load_or_run
+from .paper import main_config, sweep_config
+from .plots import main_result
+
+__all__ = ["findings_text", "main", "write_findings"]
+
+_PAGES = {"README.md": "book/_static/main-result.png", "book/index.md": "_static/main-result.png"}
+_PICTURE = "book/_static/main-result.png"
+_BLOCK = re.compile(r"(<!-- findings -->\n).*?(<!-- /findings -->)", re.DOTALL)
+
+
+def findings_text(mnist: Record, cifar10: Record, sweeps: dict[str, Record], picture: str) -> str:
+    """Return the findings as Markdown, every number read from the records.
+
+    Parameters
+    ----------
+    mnist, cifar10 : Record
+        The main experiments.
+    sweeps : dict of str to Record
+        The sweeps of Section 5.2.1 by data set.
+    picture : str
+        Path of the picture from the page.
+
+    Returns
+    -------
+    str
+        A picture and a list, ending in a newline.
+    """
+    lines = [
+        f"![Loss of the offspring between two parents, on MNIST and on CIFAR-10]({picture})",
+        "",
+        *(_sentence(name, record) for name, record in (("MNIST", mnist), ("CIFAR-10", cifar10))),
+        _ranking(cifar10),
+        _tally(mnist, cifar10, sweeps),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cca(record: Record) -> str:
+    return next(op for op in record.config.operators if op.startswith("sc-cca"))
+
+
+def _sentence(name: str, record: Record) -> str:
+    loss, accuracy = record.at(0.5, "loss"), record.at(0.5, "accuracy")
+    parents = record.pairs[["loss_a", "loss_b"]].to_numpy().mean()
+    share = record.pairs[["accuracy_a", "accuracy_b"]].to_numpy().mean()
+    parts = [
+        f"{label} {loss[op].mean():.3f} ({accuracy[op].mean():.1%})"
+        for op, label in (("naive", "naive"), (_cca(record), "SC-CCA"), ("sc-pwc", "SC-PwC"))
+    ]
+    return (
+        f"- **{name}**, {record.config.n_pairs} pairs: parents have loss {parents:.3f} (accuracy "
+        f"{share:.1%}); halfway between them, {', '.join(parts)}. Aligning first makes crossover "
+        "safer, as the paper says."
+    )
+
+
+def _ranking(record: Record) -> str:
+    found = compare(record, "sc-pwc", _cca(record))
+    low = interval(record.at(0.5, "accuracy")["sc-pwc"] - record.at(0.5, "accuracy")[_cca(record)])
+    return (
+        "- **The paper's ranking on CIFAR-10 does not hold**: one-to-one matching by correlation "
+        f"(SC-PwC) beats SC-CCA in {found.wins} of {found.n} pairs, by "
+        f"{100 * low.value:.1f} points of accuracy (95% interval {100 * low.low:.1f} to "
+        f"{100 * low.high:.1f})."
+        if found.better
+        else "- The paper's ranking on CIFAR-10 (SC-CCA above SC-PwC) is not contradicted here."
+    )
+
+
+def _tally(mnist: Record, cifar10: Record, sweeps: dict[str, Record]) -> str:
+    records = {("mnist", "main"): mnist, ("cifar10", "main"): cifar10}
+    records |= {(name, "sweep"): record for name, record in sweeps.items()}
+    verdicts = judge_claims(records)["verdict"]
+    counts = [f"{int((verdicts == verdict).sum())} {verdict}" for verdict in VERDICTS]
+    return (
+        f"- Of {len(verdicts)} claims of the paper held against a number, "
+        + ", ".join(counts)
+        + "."
+    )
+
+
+def write_findings(root: Path, check: bool = False) -> list[str]:
+    """Write the findings into the README and the landing page, and draw their picture.
+
+    Parameters
+    ----------
+    root : Path
+        Root of the project.
+    check : bool
+        Write nothing; only say what would change.
+
+    Returns
+    -------
+    list of str
+        The pages whose text differs from the records.
+    """
+    mnist, cifar10 = (load_or_run(main_config(name)) for name in ("mnist", "cifar10"))
+    sweeps = {name: load_or_run(sweep_config(name)) for name in ("mnist", "cifar10")}
+    stale = []
+    for page, picture in _PAGES.items():
+        path = root / page
+        text = path.read_text(encoding="utf-8")
+        block = findings_text(mnist, cifar10, sweeps, picture)
+        new = _BLOCK.sub(lambda found, b=block: found[1] + b + found[2], text)
+        if new != text:
+            stale.append(page)
+            if not check:
+                path.write_text(new, encoding="utf-8")
+    if not check:
+        figure = main_result({"MNIST": mnist.curves, "CIFAR-10": cifar10.curves})
+        figure.savefig(root / _PICTURE, dpi=130)
+    return stale
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the findings (``python -m safecross.findings``), or only check them (``--check``)."""
+    parser = argparse.ArgumentParser(prog="python -m safecross.findings", description=main.__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
+    options = parser.parse_args(arguments)
+    stale = write_findings(committed_folder().parents[1], options.check)
+    for page in stale:
+        print(f"{page}: {'differs from the records' if options.check else 'written'}")
+    return int(bool(stale) and options.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
