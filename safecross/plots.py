@@ -44,7 +44,7 @@ _COLOURS = {
         "sc-cca": 1,
         "sc-pwc": 0,
         "sc-pwc-semi": 2,
-        "sc-pwc-semi-b": 8,
+        "sc-pwc-semi-b": 4,
         "sc-pwc-greedy": 9,
     }.items()
 }
@@ -68,7 +68,7 @@ def colour(operator: str):
     True
     """
     palette = sns.color_palette("colorblind")
-    return _COLOURS.get(operator.partition(":")[0], palette[4])
+    return _COLOURS.get(operator.partition(":")[0], palette[6])
 
 
 def figure(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = 8.0, **options):
@@ -90,8 +90,8 @@ def figure(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = 
     2
     >>> plt.close(fig)
     """
-    with plt.rc_context(_STYLE):
-        return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
+    plt.rcParams.update(_STYLE)  # legends and ticks are drawn later, hence no context
+    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", **options)
 
 
 def show(fig: Figure, caption: str, alt: str) -> None:
@@ -570,6 +570,8 @@ def loss_over_option(
         for style, (other, level) in zip(("--", ":", "-."), references[name].items(), strict=False):
             ax.axhline(level, linestyle=style, color="0.35", linewidth=1, label=other)
         ax.set_xscale("log")
+        ax.set_xticks(rows["value"], [f"{value:g}" for value in rows["value"]], rotation=60)
+        ax.minorticks_off()
         ax.set(xlabel=label, ylabel="loss at t = 0.5 (nats)", title=name)
     fig.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig

@@ -19,8 +19,11 @@ from safecross import (
     get_operator,
     interpolate,
     layer_pairs,
+    match_greedy,
+    match_one_to_one,
     operators,
     permute,
+    semi_match,
     stack,
 )
 from safecross.activations import activations
@@ -285,6 +288,26 @@ def test_one_to_one_matching_has_the_largest_sum_of_correlations(make_network, m
             assert (sums(name) <= sums("sc-pwc") + 1e-9).all()
     assert (sums("naive") < sums("sc-pwc")).all()
     assert (sums("sc-pwc-semi") > sums("sc-pwc")).all()  # who chooses freely reaches more
+
+
+def test_each_correlation_operator_follows_its_own_rule(make_network, make_examples):
+    theta_a, theta_b = (make_network((4, 6, 5, 2), seed) for seed in (0, 1))
+    pairs = layer_pairs(theta_a, theta_b, make_examples(50, 4))
+    rules = {
+        "sc-pwc": match_one_to_one,
+        "sc-pwc-greedy": match_greedy,
+        "sc-pwc-semi": lambda c: semi_match(c, "a"),
+        "sc-pwc-semi-b": lambda c: semi_match(c, "b"),
+    }
+    seen = set()
+    for name, rule in rules.items():
+        found = align_layers(theta_a, theta_b, pairs, name).matchings
+        for pair, matching in zip(pairs, found, strict=True):
+            assert sorted(zip(*matching, strict=True)) == sorted(
+                zip(*rule(pair.between), strict=True)
+            )
+        seen.add(str([sorted(zip(*m, strict=True)) for m in found]))
+    assert len(seen) == len(rules)
 
 
 def test_semi_matching_need_not_keep_a_function(make_examples):
