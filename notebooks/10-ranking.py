@@ -51,10 +51,9 @@ say_where({f"{dataset}, {names[0]}": cells[names[0]]}, full_pairs=20)
 # rule, leftovers by correlation, a ridge. SC-PwC: one-to-one optimal, the authors' greedy order,
 # semi-matching in both directions.
 #
-# ## Loss at the middle
-#
+# ## Loss and accuracy at the middle
 
-# %%
+# %% tags=["hide-input"]
 rows = []
 for name, record in cells.items():
     loss, accuracy = record.at(0.5, "loss"), record.at(0.5, "accuracy")

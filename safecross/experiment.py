@@ -597,7 +597,7 @@ class Record:
         last = self._sessions[-1]
         return (
             f"{what} {last['finished'][:10]} on {self.manifest['machine']}, "
-            f"{last['workers']} workers, {self.wall_seconds / 60:.1f} minutes."
+            f"{last['workers']} worker(s), {self.wall_seconds / 60:.1f} minutes."
         )
 
 

@@ -110,17 +110,23 @@ def measured_and_published(
     if claims.empty:
         display(Markdown("The paper makes no claim about these data."))
         return claims
-    columns = ["number", "claim", "place", "published", "ours", "rule", "verdict"]
-    if not chapter:
-        columns.append("chapter")
-        claims["chapter"] = [f'<a href="{name}.html">{name}</a>' for name in claims["chapter"]]
+    shown = claims[["number", "claim", "published", "ours", "verdict"]].copy()
+    shown["claim"] = [_claim_cell(claim, link=not chapter) for claim in claims.itertuples()]
+    shown["verdict"] = [f"<b>{verdict}</b>" for verdict in claims["verdict"]]
     pairs = ", ".join(
         f"{record.config.n_pairs} pairs of {record.config.dataset}, seed {record.config.seed}"
         for (_, kind), record in records.items()
         if kind == "main" or chapter
     )
     table(
-        claims[columns],
+        shown,
         f"Claims of the paper and what we measure ({pairs}); brackets are 95% intervals.",
     )
     return claims
+
+
+def _claim_cell(claim, link: bool) -> str:
+    about = f"Section {claim.place}. Rule: {claim.rule}."
+    if link:
+        about += f' <a href="{claim.chapter}.html">Chapter {int(claim.chapter[:2])}</a>'
+    return f"{claim.claim}<br><small>{about}</small>"

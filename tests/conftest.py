@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -19,6 +20,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("safecross")
+
+# One thread a test worker: two that share a core wait for each other at every product.
+torch.set_num_threads(1)
 
 
 def _network(widths: Sequence[int], seed: int = 0, dtype=torch.float32, device="cpu") -> Network:
@@ -116,3 +120,60 @@ def runs(tmp_path, monkeypatch) -> Path:
     # The machine's rate, for the manifest, takes seconds to measure.
     monkeypatch.setattr(experiment, "product_rate", lambda: 1e9)
     return tmp_path / "runs"
+
+
+def _make_record(
+    loss: dict,
+    accuracy=None,
+    parents=0.07,
+    parents_accuracy=0.98,
+    counts=None,
+    seconds=None,
+    **fields,
+) -> experiment.Record:
+    """Make a record of known numbers: at t = 0.5 what is given, at t = 0 and 1 the parents'.
+
+    Numbers hold for each pair, lists go pair by pair.
+    """
+    n = max(np.size(values) for values in [*loss.values(), parents])
+    at_half = {name: np.broadcast_to(values, n) for name, values in loss.items()}
+    accuracy = {name: np.broadcast_to((accuracy or {}).get(name, 0.5), n) for name in loss}
+    parents, shares = (np.broadcast_to(v, n).astype(float) for v in (parents, parents_accuracy))
+    curves = [
+        (pair, name, t, *values)
+        for pair in range(n)
+        for name in loss
+        for t, values in (
+            (0.0, (parents[pair], shares[pair])),
+            (0.5, (at_half[name][pair], accuracy[name][pair])),
+            (1.0, (parents[pair], shares[pair])),
+        )
+    ]
+    pairs = {"pair": range(n), "loss_a": parents, "loss_b": parents}
+    pairs |= {"accuracy_a": shares, "accuracy_b": shares}
+    statistics = [
+        (pair, 1, name, np.broadcast_to(values, n)[pair])
+        for pair in range(n)
+        for name, values in (counts or {}).items()
+    ]
+    timings = [
+        (pair, name, np.broadcast_to(values, n)[pair])
+        for pair in range(n)
+        for name, values in (seconds or {}).items()
+    ]
+    fields = {"dataset": "mnist", "hidden": (512,), "epochs": 5, **fields}
+    return experiment.Record(
+        config=Config(n_pairs=n, operators=tuple(loss), t=(0, 0.5, 1), **fields),
+        curves=pd.DataFrame(curves, columns=["pair", "operator", "t", "loss", "accuracy"]),
+        pairs=pd.DataFrame(pairs),
+        statistics=pd.DataFrame(statistics, columns=["pair", "layer", "statistic", "value"]),
+        timings=pd.DataFrame(timings, columns=["pair", "step", "seconds"]),
+        manifest={"name": "by hand", "machine": "none", "sessions": []},
+        folder=Path("by hand"),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_record():
+    """Make a record by hand."""
+    return _make_record

@@ -1,0 +1,168 @@
+"""Intervals and comparisons are those of SciPy, and those one can work out by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from safecross.analysis import (
+    Comparison,
+    Interval,
+    compare,
+    interval,
+    pair_totals,
+    share_interval,
+    summary,
+    tidy_number,
+)
+
+
+@pytest.fixture(scope="module")
+def sample() -> np.ndarray:
+    return np.random.default_rng(3).normal(2.0, 0.5, 200)
+
+
+def test_an_interval_is_the_bootstraps(sample):
+    found = interval(sample)
+    assert (found.value, found.n) == (pytest.approx(sample.mean()), 200)
+    rng = np.random.default_rng(1)
+    means = sample[rng.integers(0, 200, (20_000, 200))].mean(axis=1)
+    assert found.low == pytest.approx(np.quantile(means, 0.025), abs=0.004)
+    assert found.high == pytest.approx(np.quantile(means, 0.975), abs=0.004)
+    # A mean of 200 values is nearly normal: the textbook's interval is close.
+    low, high = stats.norm.interval(0.95, sample.mean(), stats.sem(sample))
+    assert (found.low, found.high) == (pytest.approx(low, abs=0.01), pytest.approx(high, abs=0.01))
+
+
+def test_an_interval_is_the_same_every_time(sample):
+    assert interval(sample) == interval(list(sample))
+
+
+def test_intervals_of_95_percent_hold_the_truth_that_often():
+    rng = np.random.default_rng(0)
+    hits = [interval(rng.normal(1.0, 1.0, 60)).contains(1.0) for _ in range(100)]
+    assert 88 <= sum(hits) <= 100
+
+
+@pytest.mark.parametrize("values", [[2.5], [2.5, 2.5, 2.5]])
+def test_equal_values_have_an_interval_of_no_width(values):
+    assert interval(values) == Interval(2.5, 2.5, 2.5, len(values))
+
+
+@pytest.mark.parametrize("values", [[], [1.0, np.nan], [np.inf]])
+def test_what_has_no_mean_has_no_interval(values):
+    with pytest.raises(ValueError, match="expected finite values, at least one; found"):
+        interval(values)
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_a_share_has_the_exact_interval(drawn):
+    count, n = drawn
+    found = share_interval(count, n)
+    low = stats.beta.ppf(0.025, count, n - count + 1) if count else 0.0
+    high = stats.beta.ppf(0.975, count + 1, n - count) if count < n else 1.0
+    assert (found.value, found.n) == (count / n, n)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+@pytest.mark.parametrize(("count", "n"), [(-1, 5), (6, 5), (0, 0), (1.5, 5)])
+def test_counts_out_of_range_are_refused(count, n):
+    with pytest.raises(ValueError, match="must be a whole number"):
+        share_interval(count, n)
+
+
+def test_an_interval_is_written_and_asked():
+    found = Interval(0.5, 0.25, 0.75, 9)
+    assert found.format() == "0.500 [0.250, 0.750]"
+    assert [found.contains(x) for x in (0.24, 0.25, 0.75, 0.76)] == [False, True, True, False]
+
+
+# Two operators
+
+
+def test_a_comparison_is_that_of_scipy(make_record):
+    rng = np.random.default_rng(0)
+    naive, aligned = rng.normal(1.0, 0.1, 30), rng.normal(0.9, 0.1, 30)
+    found = compare(make_record({"naive": naive, "sc-pwc": aligned}), "sc-pwc", "naive")
+    difference = aligned - naive
+    wins = int((difference < 0).sum())
+    assert (found.wins, found.losses, found.n) == (wins, 30 - wins, 30)
+    assert found.sign_p == pytest.approx(stats.binomtest(wins, 30).pvalue)
+    assert found.wilcoxon_p == pytest.approx(stats.wilcoxon(aligned, naive).pvalue)
+    assert found.difference == interval(difference)
+    assert found.effect == pytest.approx(difference.mean() / difference.std(ddof=1))
+    assert found.better is (True if found.sign_p < 0.05 else None)
+
+
+def test_a_comparison_worked_out_by_hand(make_record):
+    losses = {"naive": [1.0] * 8, "sc-pwc": [0.5] * 6 + [1.5, 1.0]}
+    found = compare(make_record(losses), "sc-pwc", "naive")
+    assert (found.wins, found.losses, found.n) == (6, 1, 8)  # and a tie
+    assert found.sign_p == pytest.approx(2 * (1 + 7) / 2**7)
+    assert found.difference.value == pytest.approx((6 * -0.5 + 0.5) / 8)
+    assert found.better is None
+    turned = compare(make_record(losses), "naive", "sc-pwc")
+    assert (turned.wins, turned.losses) == (1, 6)
+    assert turned.effect == pytest.approx(-found.effect)
+
+
+@pytest.mark.parametrize(("first", "better"), [("sc-pwc", True), ("naive", False)])
+def test_the_better_one_is_named_as_such(make_record, first, better):
+    record = make_record({"naive": 1.0, "sc-pwc": [0.9] * 10}, accuracy={"sc-pwc": 0.6})
+    second = {"naive": "sc-pwc", "sc-pwc": "naive"}[first]
+    for column in ("loss", "accuracy"):
+        found = compare(record, first, second, column=column)
+        assert found.better is better
+        assert found.wins == (10 if better else 0)
+        assert found.sign_p == pytest.approx(2 / 2**10)
+
+
+def test_equal_operators_are_not_told_apart(make_record):
+    found = compare(make_record({"naive": [1.0, 2.0], "sc-pwc": [1.0, 2.0]}), "sc-pwc", "naive")
+    nothing = Interval(0.0, 0.0, 0.0, 2)
+    assert found == Comparison(0, 0, 2, 1.0, 1.0, nothing, 0.0, None)
+
+
+def test_one_pair_or_a_constant_difference_has_no_effect_size(make_record):
+    found = compare(make_record({"naive": [1.0], "sc-pwc": [0.5]}), "sc-pwc", "naive")
+    assert (found.effect, found.better) == (0.0, None)
+    found = compare(make_record({"naive": [1.0, 2.0], "sc-pwc": [0.5, 1.5]}), "sc-pwc", "naive")
+    assert (found.effect, found.difference.value) == (0.0, -0.5)
+
+
+def test_what_a_record_lacks_is_named(make_record):
+    record = make_record({"naive": [1.0], "sc-pwc": [0.5]})
+    with pytest.raises(ValueError, match="unknown operator of the record 'sc-pw': did you mean"):
+        compare(record, "sc-pw", "naive")
+    with pytest.raises(ValueError, match="expected t among"):
+        compare(record, "sc-pwc", "naive", t=0.25)
+
+
+# Tables
+
+
+def test_counts_are_summed_over_layers(small_record):
+    name = "row maxima above 0.7"
+    rows = small_record.statistics.query("statistic == @name").set_index(["pair", "layer"])["value"]
+    for pair in range(4):
+        assert pair_totals(small_record, name)[pair] == rows[pair, 1] + rows[pair, 2]
+        assert pair_totals(small_record, name, layer=2)[pair] == rows[pair, 2]
+    with pytest.raises(ValueError, match="unknown statistic 'row maxima': did you mean"):
+        pair_totals(small_record, "row maxima")
+
+
+def test_the_summary_says_what_the_parts_say(make_record):
+    record = make_record({"naive": [1.0, 1.1, 1.3], "sc-pwc": [0.5, 0.7, 0.6]})
+    table = summary(record).set_index("operator")
+    assert list(table.index) == ["naive", "sc-pwc"]
+    assert table.loc["sc-pwc", "loss"] == interval([0.5, 0.7, 0.6]).format()
+    assert table.loc["sc-pwc", "wins against naive"] == "3 / 3"
+    assert table.loc["sc-pwc", "sign test p"] == "0.25"
+    assert table.loc["naive", "wins against naive"] == ""
+    assert list(summary(record, operators=["naive"])["operator"]) == ["naive"]
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.05, "0.05"), (9.9e-4, "1e-03"), (0.5, "0.5")])
+def test_small_numbers_are_short(value, text):
+    assert tidy_number(value) == text

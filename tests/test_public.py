@@ -1,0 +1,91 @@
+"""Every public name exists, is documented, and is used by some test."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import safecross
+
+TESTS = Path(__file__).parent
+MODULES = sorted(
+    info.name
+    for info in pkgutil.walk_packages(safecross.__path__, "safecross.")
+    if not info.name.endswith("__main__")
+)
+NAMES = [
+    (module, name)
+    for module in MODULES
+    for name in getattr(importlib.import_module(module), "__all__", ())
+]
+OBJECTS = [(m, n, getattr(importlib.import_module(m), n, None)) for m, n in NAMES]
+FUNCTIONS = [(m, n, f) for m, n, f in OBJECTS if inspect.isfunction(f)]
+# One-line docstrings do where there is nothing to take in, or the one line says it.
+SHORT = 2
+
+
+def word(name: str) -> str:
+    return rf"(?<![\w.]){name}\b|\.{name}\b"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_says_what_it_is_for(module):
+    assert inspect.getdoc(importlib.import_module(module))
+
+
+def test_every_module_names_what_it_offers():
+    found = {module for module, _ in NAMES}
+    assert found == set(MODULES)
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_a_public_name_exists(module, name):
+    assert hasattr(importlib.import_module(module), name)
+
+
+def test_what_the_package_offers_is_public_in_its_module():
+    public = {id(thing) for _, _, thing in OBJECTS}
+    for name, thing in vars(safecross).items():
+        if not name.startswith("_") and not inspect.ismodule(thing):
+            assert id(thing) in public, name
+
+
+@pytest.mark.parametrize(("module", "name", "function"), FUNCTIONS)
+def test_a_function_is_documented(module, name, function):
+    text = inspect.getdoc(function)
+    first = text.partition("\n")[0]
+    assert first.endswith("."), "the summary is a sentence of one line"
+    parameters = list(inspect.signature(function).parameters)
+    sections = re.findall(r"^(\w+)\n-{3,}$", text, re.M)
+    if "Parameters" in sections:
+        listed = text.partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+        missing = [p for p in parameters if not re.search(rf"\b{p}\b", listed)]
+        assert not missing, "parameters that are not described"
+    else:
+        assert len(parameters) <= SHORT or "**" in text or "Examples" in sections
+
+
+@pytest.mark.parametrize(("module", "name", "thing"), [o for o in OBJECTS if inspect.isclass(o[2])])
+def test_a_class_and_its_methods_are_documented(module, name, thing):
+    assert inspect.getdoc(thing)
+    for method, member in vars(thing).items():
+        if not method.startswith("_") and (callable(member) or isinstance(member, property)):
+            assert inspect.getdoc(member), method
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_a_public_constant_is_explained(module, name):
+    thing = getattr(importlib.import_module(module), name)
+    if callable(thing):
+        pytest.skip("a function or a class has a docstring")
+    source = inspect.getsource(importlib.import_module(module))
+    assert re.search(rf"^#.*\n{name}\b", source, re.M)
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES)
+def test_a_public_name_is_used_by_a_test(module, name):
+    texts = [p.read_text() for p in TESTS.glob("*.py") if p != Path(__file__)]
+    assert any(re.search(rf"\b{name}\b", text) for text in texts)

@@ -1,0 +1,108 @@
+"""Chapters get their records by data set, and say where these come from."""
+
+import re
+
+import pytest
+
+from safecross import paper, results
+from safecross.experiment import Record, load_record, record_name
+from safecross.results import load_records, measured_and_published, roles, say_where
+
+
+@pytest.fixture
+def shown(monkeypatch) -> list:
+    """Collect what a chapter would display, as text."""
+    found = []
+    for module in (results, results.table.__globals__):
+        keep = lambda thing: found.append(thing.data)  # noqa: E731
+        if isinstance(module, dict):
+            monkeypatch.setitem(module, "display", keep)
+        else:
+            monkeypatch.setattr(module, "display", keep)
+    return found
+
+
+@pytest.fixture
+def main_record(make_record) -> Record:
+    """Make a main record of MNIST's size with everything that the claims look at."""
+    cca = paper.sc_cca("mnist")
+    steps = ("activations", "correlations", "covariances and eigenvectors")
+    seconds = dict.fromkeys((*steps, f"align {cca}", "align sc-pwc"), 0.01)
+    return make_record(
+        {"naive": [0.24] * 200, cca: 0.19, "sc-pwc": 0.071},
+        counts={"row maxima above 0.7": 203, f"significant by Bartlett ({cca})": 247},
+        seconds=seconds | {"train a": 2.0, "train b": 2.0},
+    )
+
+
+def test_records_are_computed_once_and_come_by_data_set(own_data, runs, monkeypatch):
+    monkeypatch.setattr(results, "load_or_run", lambda config: load_here(config))
+
+    def load_here(config):
+        from safecross.experiment import load_or_run
+
+        return load_or_run(config, workers=1)
+
+    found = load_records(f"{own_data}", 2, 5, hidden="5,4", epochs=1)
+    record = found[str(own_data)]
+    assert list(found) == [str(own_data)]
+    expected = paper.main_config(str(own_data), 2, 5, hidden=(5, 4), epochs=1)
+    assert record.config == expected.replace(dataset="own")
+    again = load_record(runs / "records" / record_name(expected))
+    assert again.manifest == record.manifest
+    assert load_records(str(own_data), 2, 5, "5,4", 1)[str(own_data)].manifest == record.manifest
+
+
+@pytest.mark.parametrize(("kind", "make"), [("main", "main_config"), ("sweep", "sweep_config")])
+def test_several_data_sets_keep_their_order(monkeypatch, kind, make):
+    monkeypatch.setattr(results, "load_or_run", lambda config: config)
+    found = load_records("cifar10, mnist", 7, 3, kind=kind)
+    assert list(found) == ["cifar10", "mnist"]
+    assert found["mnist"] == getattr(paper, make)("mnist", 7, 3)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n_pairs": 0}, {"seed": -1}, {"hidden": "a,b"}, {"epochs": -2}], ids=str
+)
+def test_parameters_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError):
+        load_records(**({"datasets": "mnist", "n_pairs": 1, "seed": 0} | wrong))
+
+
+def test_a_small_run_says_that_it_is_one(shown, small_record, main_record):
+    say_where({"own": small_record})
+    assert small_record.describe() in shown[0]
+    assert "small run" in shown[0]
+    say_where({"mnist": main_record})
+    assert shown[1] == main_record.describe()
+    say_where({"mnist": main_record}, full_pairs=201)
+    assert "small run" in shown[2]
+
+
+def test_a_data_set_plays_its_role(small_record):
+    found = roles(
+        main={"mnist5k": small_record, "cifar10": small_record, "own.npz": small_record},
+        sweep={"mnist": small_record},
+    )
+    assert set(found) == {("mnist", "main"), ("cifar10", "main"), ("mnist", "sweep")}
+
+
+def test_the_claims_of_a_chapter_are_displayed(shown, main_record):
+    chapter = "09-figure-3"
+    table = measured_and_published({("mnist", "main"): main_record}, chapter)
+    assert set(table["chapter"]) == {chapter}
+    (page,) = shown
+    assert "200 pairs of mnist, seed 0" in page
+    assert all(verdict in page for verdict in table["verdict"])
+    assert page.count("<tr") == len(table) + 1
+
+
+def test_all_claims_link_to_their_chapters(shown, main_record):
+    table = measured_and_published({("mnist", "main"): main_record})
+    assert re.search(r'<a href="09-figure-3.html">09-figure-3</a>', shown[0])
+    assert len(table) > len(set(table["chapter"])) > 1
+
+
+def test_data_without_a_claim_are_said_to_have_none(shown):
+    assert measured_and_published({}).empty
+    assert shown == ["The paper makes no claim about these data."]
