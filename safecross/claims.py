@@ -320,7 +320,7 @@ def _(record):
     "5.2.1", "better", _RANKING_RULE, "08-svcca-and-ridge", "mnist", "sweep",
 )  # fmt: skip
 def _(record):
-    return _ranking(compare(record, sc_cca(record.config.dataset), "sc-cca"))
+    return _ranking(compare(record, sc_cca(record.config.dataset, record.config.hidden), "sc-cca"))
 
 
 @_claim(

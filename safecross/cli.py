@@ -199,6 +199,7 @@ def _add_run(commands) -> None:
     )
     _add_config(command)
     command.add_argument("--workers", type=int, help="processes; default: the machine's cores")
+    command.add_argument("--device", default="cpu", help="where to train; default: %(default)s")
     command.add_argument("--shard", default="0/1", metavar="I/N", help="only pairs I, I+N, ...")
 
 
@@ -250,7 +251,9 @@ def _config(options) -> config.Config:
 
 def _run(options) -> None:
     shard = _shard(options.shard)
-    record = experiment.run(_config(options), workers=options.workers, shard=shard)
+    record = experiment.run(
+        _config(options), workers=options.workers, shard=shard, device=options.device
+    )
     if record is None:
         print(f"shard {options.shard} is done; 'safecross merge' with the same options joins all")
     else:

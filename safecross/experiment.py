@@ -114,7 +114,13 @@ def record_name(config: Config) -> str:
 # One pair -------------------------------------------------------------------------------------
 
 
-def train_parent(config: Config, network: int) -> tuple[Network, float]:
+@functools.lru_cache(maxsize=1)
+def _training_data(dataset: str, inputs: str, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    x, y = _data(dataset, inputs).split("train")
+    return x.to(device), y.to(device)
+
+
+def train_parent(config: Config, network: int, device: str = "cpu") -> tuple[Network, float]:
     """Train one of the networks of a config.
 
     Parameters
@@ -123,19 +129,22 @@ def train_parent(config: Config, network: int) -> tuple[Network, float]:
         The experiment.
     network : int
         Its number, in [0, 2 n_pairs).
+    device : str
+        Where to train, as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
 
     Returns
     -------
     theta : Network
-        The trained network.
+        The trained network, on the CPU.
     seconds : float
         Time of training.
     """
     data = _data(config.dataset, config.inputs)
+    x, y = _training_data(config.dataset, config.inputs, device)
     start = time.perf_counter()
     theta = train(
-        data.x_train,
-        data.y_train,
+        x,
+        y,
         config.hidden,
         network_seed(config, network),
         epochs=config.epochs,
@@ -143,11 +152,11 @@ def train_parent(config: Config, network: int) -> tuple[Network, float]:
         learning_rate=config.learning_rate,
         n_classes=data.n_classes,
         products=getattr(torch, config.products),
-    )
+    ).to("cpu")
     return theta, time.perf_counter() - start
 
 
-def _parent(config: Config, network: int, folder: Path) -> tuple[Network, float]:
+def _parent(config: Config, network: int, folder: Path, device: str) -> tuple[Network, float]:
     """Return a parent from its file if that is whole, else train and keep it."""
     mark = config.parents_hash(fingerprint(config.dataset))
     path = folder / "parents" / mark / f"network-{network:05d}.safetensors"
@@ -159,7 +168,7 @@ def _parent(config: Config, network: int, folder: Path) -> tuple[Network, float]
             return load_network(path), float(about["seconds"])
         except (store.DamagedFile, ValueError, KeyError):
             path.unlink()
-    theta, seconds = train_parent(config, network)
+    theta, seconds = train_parent(config, network, device)
     theta.save(path, {"seconds": seconds, "parents": mark, "network": network})
     return theta, seconds
 
@@ -273,7 +282,7 @@ class _Clock:
         self.seconds[self._step] = time.perf_counter() - self._start
 
 
-def _run_pair(config: Config, pair: int, folder: Path) -> tuple[int, int]:
+def _run_pair(config: Config, pair: int, folder: Path, device: str = "cpu") -> tuple[int, int]:
     """Make sure that the file of one pair is there and whole; a task for a worker process.
 
     Returns the process and its peak memory in bytes, for the manifest.
@@ -285,7 +294,7 @@ def _run_pair(config: Config, pair: int, folder: Path) -> tuple[int, int]:
     torch.set_num_threads(1)  # a core per task, and the same numbers whatever the workers
     try:
         (theta_a, s_a), (theta_b, s_b) = (
-            _parent(config, 2 * pair + side, folder) for side in (0, 1)
+            _parent(config, 2 * pair + side, folder, device) for side in (0, 1)
         )
         results = _measure(config, theta_a, theta_b)
     finally:
@@ -343,6 +352,7 @@ def run(
     workers: int | None = None,
     folder: Path | None = None,
     shard: tuple[int, int] = (0, 1),
+    device: str = "cpu",
 ) -> "Record | None":
     """Compute the record of a config, going on where an interrupted run stopped.
 
@@ -357,6 +367,9 @@ def run(
         Where parents and pairs are kept; `runs_folder` by default.
     shard : tuple of two ints
         ``(i, n)`` computes only the pairs i, i + n, i + 2n, ...; `merge` then joins the shards.
+    device : str
+        Where the parents are trained, as PyTorch names it; aligning and curves stay on the CPU.
+        Another device rounds otherwise, so its numbers agree within `verify`'s tolerance only.
 
     Returns
     -------
@@ -370,9 +383,10 @@ def run(
     store.StoreError
         If the folder cannot be written; pairs already done are kept.
     ValueError
-        If `shard` or `workers` leaves its range.
+        If `shard` or `workers` leaves its range, or there is no such device.
     """
     folder = Path(folder or runs_folder())
+    _check_device(device)
     checks.whole_number("shard's i", shard[0], 0, checks.whole_number("shard's n", shard[1], 1) - 1)
     workers = checks.whole_number("workers", joblib.cpu_count() if workers is None else workers, 1)
     start = time.time()
@@ -383,7 +397,7 @@ def run(
         return None if shard != (0, 1) else merge(config, folder=folder)
     store.save_json(record_folder / "config.json", config.to_dict())  # what `list_records` reads
     rate = product_rate()
-    tasks = (joblib.delayed(_run_pair)(config, p, folder) for p in todo if p not in done)
+    tasks = (joblib.delayed(_run_pair)(config, p, folder, device) for p in todo if p not in done)
     finished = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
     bar = progress_bar(
         finished, desc=record_name(config), unit="pair", initial=len(done), total=len(todo)
@@ -395,6 +409,7 @@ def run(
         "pairs_computed": len(todo) - len(done),
         "workers": workers,
         "threads_per_worker": 1,
+        "device": device,
         "wall_seconds": round(time.time() - start, 1),
         "peak_memory_bytes": sum(memory.values()),
         "float32_products_per_second": round(rate),
@@ -402,6 +417,17 @@ def run(
     }
     store.save_json(record_folder / f"session-{shard[0]}-of-{shard[1]}-{int(start)}.json", note)
     return None if shard != (0, 1) else merge(config, folder=folder)
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"expected a device that PyTorch has here, such as cpu or cuda; found {device!r} "
+            f"({reason})"
+        ) from None
 
 
 def merge(config: Config, *, folder: Path | None = None) -> "Record":
@@ -509,7 +535,6 @@ def _manifest(config: Config, sizes: dict[str, int], sessions: list[dict]) -> di
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
         f"{_processor()}",
-        "device": "cpu",
     }
 
 

@@ -59,9 +59,23 @@ _SC_CCA = {"mnist": "sc-cca:directions=256", "mnist5k": "sc-cca:directions=32"}
 _MIDDLE = (0.0, 0.5, 1.0)
 
 
-def sc_cca(dataset: str) -> str:
-    """Return the SC-CCA operator that Section 5.2.1 chooses for a data set: SVCCA or plain CCA."""
-    return _SC_CCA.get(dataset, "sc-cca")
+def sc_cca(dataset: str, hidden: tuple[int, ...] | None = None) -> str:
+    """Return the SC-CCA operator that Section 5.2.1 chooses for a data set.
+
+    Parameters
+    ----------
+    dataset : str
+        On MNIST SVCCA with 256 directions, else plain CCA.
+    hidden : tuple of int, optional
+        Hidden widths; with others than `MAIN`'s it is plain CCA too.
+
+    Examples
+    --------
+    >>> sc_cca("mnist"), sc_cca("mnist", (64,))
+    ('sc-cca:directions=256', 'sc-cca')
+    """
+    usual = hidden is None or tuple(hidden) == MAIN.get(dataset, _OWN)["hidden"]
+    return _SC_CCA.get(dataset, "sc-cca") if usual else "sc-cca"
 
 
 def main_config(dataset: str, n_pairs: int = 200, seed: int = 0, **changes) -> Config:
@@ -85,7 +99,7 @@ def main_config(dataset: str, n_pairs: int = 200, seed: int = 0, **changes) -> C
     operators = (
         "naive",
         "bias-sort",
-        sc_cca(dataset),
+        sc_cca(dataset, changes.get("hidden")),
         "sc-pwc",
         "sc-pwc-semi",
         "sc-pwc-semi-b",
@@ -106,10 +120,10 @@ def sweep_config(dataset: str, n_pairs: int = 200, seed: int = 0, **changes) -> 
     >>> "sc-cca:ridge=0.1" in sweep_config("cifar10").operators
     True
     """
-    base = sc_cca(dataset)
+    base = sc_cca(dataset, changes.get("hidden"))
     join = "," if ":" in base else ":"
     hidden = changes.get("hidden") or MAIN.get(dataset, _OWN)["hidden"]
-    directions = DIRECTIONS.get(dataset, tuple(k for k in (2, 8, 16, 32, 64) if k <= max(hidden)))
+    directions = [k for k in DIRECTIONS.get(dataset, (2, 8, 16, 32, 64)) if k <= max(hidden)]
     operators = [
         "naive",
         "sc-pwc",
@@ -163,7 +177,7 @@ def variant_config(dataset: str, n_pairs: int = 50, seed: int = 0, **changes) ->
     >>> variant_config("mnist", align_split="train", align_n=1000).n_pairs
     50
     """
-    operators = ("naive", sc_cca(dataset), "sc-pwc")
+    operators = ("naive", sc_cca(dataset, changes.get("hidden")), "sc-pwc")
     fields = {**MAIN.get(dataset, _OWN), "t": _MIDDLE, "operators": operators, **changes}
     return Config(dataset=dataset, n_pairs=n_pairs, seed=seed, **fields)
 
@@ -178,7 +192,7 @@ def cell_config(dataset: str = "cifar10", n_pairs: int = 20, seed: int = 1, **ch
     >>> cell_config(epochs=30).epochs
     30
     """
-    base = sc_cca(dataset) if dataset == "mnist" else "sc-cca"
+    base = sc_cca(dataset, changes.get("hidden")) if dataset == "mnist" else "sc-cca"
     join = "," if ":" in base else ":"
     operators = (
         "naive",

@@ -244,7 +244,7 @@ def matrices(
     fig, axes = figure(
         len(deep),
         per_row,
-        height=sum(0.55 * h + 0.85 for h in heights),
+        height=sum(0.64 * h + 0.85 for h in heights),
         width=min(9.0, sum(room)),
         squeeze=False,
         height_ratios=heights,
@@ -362,7 +362,7 @@ def lines(
     """
     fig, ax = figure(1, 1, height=3.4 + 0.1 * len(curves), width=8.0)
     operators = operators or {}
-    others = ("0.15", *sns.color_palette("colorblind")[3:7])
+    others = sns.color_palette("colorblind")[3:7]
     seen: list[str] = []
     for i, (name, (x, y)) in enumerate(curves.items()):
         base = operators.get(name, name).partition(":")[0]

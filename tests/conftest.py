@@ -116,6 +116,7 @@ def small_record(small_run) -> experiment.Record:
 def runs(tmp_path, monkeypatch) -> Path:
     """Lead a test's runs to a folder of its own, beside one of published records."""
     monkeypatch.setenv("SAFECROSS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SAFECROSS_PROGRESS", "0")
     monkeypatch.setattr(experiment, "committed_folder", lambda: tmp_path / "published")
     # The machine's rate, for the manifest, takes seconds to measure.
     monkeypatch.setattr(experiment, "product_rate", lambda: 1e9)

@@ -39,6 +39,8 @@ from safecross.experiment import (
     load_record,
     merge,
     progress_bar,
+    publish,
+    record_name,
     run,
     runs_folder,
     train_parent,
@@ -541,6 +543,24 @@ def test_the_published_record_is_taken_before_the_local_one(
         load_or_run(small_config.replace(seed=1))
 
 
+def test_a_published_record_is_a_whole_copy(small_config, small_run, copied):
+    record = load_record(record_folder(copied))
+    target = publish(record)
+    assert target == experiment.committed_folder() / record_folder(small_run).name
+    assert {path.name for path in target.iterdir()} == {*record.manifest["files"], "manifest.json"}
+    published = load_or_run(small_config)
+    assert published.folder == target
+    assert published.curves.equals(record.curves)
+    assert publish(published) == target
+    assert load_record(target).manifest == record.manifest
+
+
+def test_a_record_is_not_published_where_nothing_can_be_written(small_record, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot write"):
+        publish(small_record, tmp_path / "file")
+
+
 def test_a_record_that_is_nowhere_is_computed(small_config, runs):
     record = load_or_run(small_config.replace(n_pairs=1), workers=1)
     assert record.folder.parent == runs / "records" == runs_folder() / "records"
@@ -580,6 +600,12 @@ def test_the_runs_lie_where_the_environment_says(monkeypatch, tmp_path):
 def test_the_committed_folder_lies_in_the_book():
     root = Path(experiment.__file__).parents[1]
     assert experiment.committed_folder() == root / "book" / "results"
+
+
+def test_a_records_name_is_its_data_sets_and_its_configs(small_config, small_run, own_data):
+    name = record_name(small_config)
+    assert name == f"own-{small_config.hash(load_data(own_data).fingerprint)}"
+    assert record_folder(small_run).name == name
 
 
 @pytest.mark.parametrize(("variable", "value"), [("SAFECROSS_PROGRESS", "0"), ("CI", "true")])

@@ -23,12 +23,9 @@ NAMES = [
 ]
 OBJECTS = [(m, n, getattr(importlib.import_module(m), n, None)) for m, n in NAMES]
 FUNCTIONS = [(m, n, f) for m, n, f in OBJECTS if inspect.isfunction(f)]
+TEXTS = [p.read_text() for p in TESTS.glob("*.py") if p != Path(__file__)]
 # One-line docstrings do where there is nothing to take in, or the one line says it.
 SHORT = 2
-
-
-def word(name: str) -> str:
-    return rf"(?<![\w.]){name}\b|\.{name}\b"
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -37,8 +34,9 @@ def test_a_module_says_what_it_is_for(module):
 
 
 def test_every_module_names_what_it_offers():
-    found = {module for module, _ in NAMES}
-    assert found == set(MODULES)
+    # What stands behind `make book` and `make notebooks` is offered by safecross.book.
+    inner = {"safecross.chapters", "safecross.pairing"}
+    assert {module for module, _ in NAMES} >= set(MODULES) - inner
 
 
 @pytest.mark.parametrize(("module", "name"), NAMES)
@@ -76,16 +74,14 @@ def test_a_class_and_its_methods_are_documented(module, name, thing):
             assert inspect.getdoc(member), method
 
 
-@pytest.mark.parametrize(("module", "name"), NAMES)
+@pytest.mark.parametrize(
+    ("module", "name"), [(m, n) for m, n, thing in OBJECTS if not callable(thing)]
+)
 def test_a_public_constant_is_explained(module, name):
-    thing = getattr(importlib.import_module(module), name)
-    if callable(thing):
-        pytest.skip("a function or a class has a docstring")
     source = inspect.getsource(importlib.import_module(module))
     assert re.search(rf"^#.*\n{name}\b", source, re.M)
 
 
-@pytest.mark.parametrize(("module", "name"), NAMES)
-def test_a_public_name_is_used_by_a_test(module, name):
-    texts = [p.read_text() for p in TESTS.glob("*.py") if p != Path(__file__)]
-    assert any(re.search(rf"\b{name}\b", text) for text in texts)
+@pytest.mark.parametrize("name", sorted({name for _, name in NAMES}))
+def test_a_public_name_is_used_by_a_test(name):
+    assert any(re.search(rf"\b{name}\b", text) for text in TEXTS)

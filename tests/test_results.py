@@ -1,11 +1,14 @@
 """Chapters get their records by data set, and say where these come from."""
 
 import re
+from functools import partial
 
 import pytest
 
-from safecross import paper, results
-from safecross.experiment import Record, load_record, record_name
+from safecross import paper, plots, results
+from safecross.claims import judge_claims
+from safecross.experiment import Record, load_or_run, load_record, record_name
+from safecross.findings import findings_text
 from safecross.results import load_records, measured_and_published, roles, say_where
 
 
@@ -13,12 +16,8 @@ from safecross.results import load_records, measured_and_published, roles, say_w
 def shown(monkeypatch) -> list:
     """Collect what a chapter would display, as text."""
     found = []
-    for module in (results, results.table.__globals__):
-        keep = lambda thing: found.append(thing.data)  # noqa: E731
-        if isinstance(module, dict):
-            monkeypatch.setitem(module, "display", keep)
-        else:
-            monkeypatch.setattr(module, "display", keep)
+    for module in (results, plots):
+        monkeypatch.setattr(module, "display", lambda thing: found.append(thing.data))
     return found
 
 
@@ -36,13 +35,7 @@ def main_record(make_record) -> Record:
 
 
 def test_records_are_computed_once_and_come_by_data_set(own_data, runs, monkeypatch):
-    monkeypatch.setattr(results, "load_or_run", lambda config: load_here(config))
-
-    def load_here(config):
-        from safecross.experiment import load_or_run
-
-        return load_or_run(config, workers=1)
-
+    monkeypatch.setattr(results, "load_or_run", partial(load_or_run, workers=1))
     found = load_records(f"{own_data}", 2, 5, hidden="5,4", epochs=1)
     record = found[str(own_data)]
     assert list(found) == [str(own_data)]
@@ -106,3 +99,26 @@ def test_all_claims_link_to_their_chapters(shown, main_record):
 def test_data_without_a_claim_are_said_to_have_none(shown):
     assert measured_and_published({}).empty
     assert shown == ["The paper makes no claim about these data."]
+
+
+# The findings of the README
+
+
+def test_the_findings_are_read_from_the_records(make_record, main_record):
+    cifar10 = make_record(
+        {"naive": [2.3] * 50, "sc-cca": 2.1, "sc-pwc": 1.8},
+        accuracy={"naive": 0.12, "sc-cca": 0.24, "sc-pwc": 0.35},
+        parents=1.59,
+        parents_accuracy=0.43,
+        counts={"row maxima above 0.7": 1, "significant by Bartlett (sc-cca)": 1},
+        seconds=dict.fromkeys(set(main_record.timings["step"]) | {"align sc-cca"}, 1.0),
+        dataset="cifar10",
+    )
+    text = findings_text(main_record, cifar10, {}, "picture.png")
+    assert "](picture.png)" in text
+    assert "**CIFAR-10**, 50 pairs: parents have loss 1.590 (accuracy 43.0%)" in text
+    assert "naive 0.240 (50.0%), SC-CCA 0.190 (50.0%), SC-PwC 0.071 (50.0%)" in text
+    assert "ranking on CIFAR-10 does not hold" in text
+    assert "in 50 of 50 pairs, by 11.0 points of accuracy (95% interval 11.0 to 11.0)" in text
+    verdicts = judge_claims({("mnist", "main"): main_record, ("cifar10", "main"): cifar10})
+    assert f"Of {len(verdicts)} claims" in text

@@ -23,6 +23,7 @@ __all__ = [
     "write_npz",
 ]
 
+# The keys of an .npz file of one's own, in the order of the fingerprint.
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 # A label is a row of the output layer: a larger one is an identifier, not a class number.

@@ -154,6 +154,17 @@ def read_mnist5k(path: Path) -> dict[str, np.ndarray]:
 def check_known(name: str, arrays: dict[str, np.ndarray], fingerprint: str, where) -> None:
     """Check shapes, classes and fingerprint against the table.
 
+    Parameters
+    ----------
+    name : str
+        A known name.
+    arrays : dict
+        The four arrays, checked and in content order.
+    fingerprint : str
+        Theirs.
+    where : object
+        What the messages name: a path.
+
     Raises
     ------
     DataError
