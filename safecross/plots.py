@@ -257,7 +257,7 @@ def matrices(
     for k, (ax, value, title) in enumerate(zip(axes.flat, values, titles, strict=False)):
         ax.imshow(value, vmin=-limit, vmax=limit, cmap="RdBu_r")
         for (i, j), v in np.ndenumerate(value):
-            ax.text(j, i, pattern.format(v + 0.0), ha="center", va="center")
+            ax.text(j, i, pattern.format(round(v, 9) + 0.0), ha="center", va="center")
         ax.set_title(title)
         ax.set_xticks(range(value.shape[1]), columns[k] if columns else [])
         ax.set_yticks(range(len(value)), rows[k] if rows else [])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import safecross
+from safecross import LEFTOVER, BartlettTest, Curve, Operator
 
 TESTS = Path(__file__).parent
 MODULES = sorted(
@@ -85,3 +86,15 @@ def test_a_public_constant_is_explained(module, name):
 @pytest.mark.parametrize("name", sorted({name for _, name in NAMES}))
 def test_a_public_name_is_used_by_a_test(name):
     assert any(re.search(rf"\b{name}\b", text) for text in TEXTS)
+
+
+def test_results_are_of_the_types_that_are_public(make_network, make_examples):
+    a, b = (make_network((4, 5, 3), seed) for seed in (0, 1))
+    x, y = make_examples(40, 4), [0, 1] * 20
+    result = safecross.cca_of_pair(*safecross.layer_pairs(a, b, x))
+    assert isinstance(safecross.bartlett_test(result), BartlettTest)
+    assert isinstance(safecross.crossover_curve(a, b, x, y), Curve)
+    assert isinstance(safecross.get_operator("naive"), Operator)
+    for rule in LEFTOVER:
+        aligned = safecross.align(a, b, x, "sc-cca", directions=2, leftover=rule)
+        assert aligned.is_one_to_one
