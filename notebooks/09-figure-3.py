@@ -138,7 +138,7 @@ plots.table(
 rows = []
 for name, record in records.items():
     for statistic in sorted(record.statistics["statistic"].unique()):
-        if "dead" in statistic:
+        if statistic.startswith(("dead", "mean")):
             continue
         totals = pair_totals(record, statistic)
         rows.append(

@@ -1,6 +1,7 @@
 """The command line: ``safecross``, also ``python -m safecross``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.action(options) or 0
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        sys.stdout = open(os.devnull, "w")  # for the interpreter's last flush
+        return 0
     except (_Mistake, ValueError, OSError) as error:
         print(f"safecross: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

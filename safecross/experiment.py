@@ -7,6 +7,7 @@ import platform
 import resource
 import sys
 import time
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -115,8 +116,8 @@ def record_name(config: Config) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _training_data(dataset: str, inputs: str, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    x, y = _data(dataset, inputs).split("train")
+def _training_data(data: Dataset, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    x, y = data.split("train")
     return x.to(device), y.to(device)
 
 
@@ -140,7 +141,7 @@ def train_parent(config: Config, network: int, device: str = "cpu") -> tuple[Net
         Time of training.
     """
     data = _data(config.dataset, config.inputs)
-    x, y = _training_data(config.dataset, config.inputs, device)
+    x, y = _training_data(data, device)
     start = time.perf_counter()
     theta = train(
         x,
@@ -403,15 +404,20 @@ def run(
         finished, desc=record_name(config), unit="pair", initial=len(done), total=len(todo)
     )
     memory = dict([_memory()])
-    for process, peak in bar:
-        memory[process] = max(peak, memory.get(process, 0))
+    with warnings.catch_warnings():
+        # Loky replaces a worker that has grown, as one does that has loaded a second data set.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
+        for process, peak in bar:
+            memory[process] = max(peak, memory.get(process, 0))
+    # Workers that were replaced do not count: no more than these were there at once.
+    own, others = memory.pop(os.getpid()), memory.values()
     note = {
         "pairs_computed": len(todo) - len(done),
         "workers": workers,
         "threads_per_worker": 1,
         "device": device,
         "wall_seconds": round(time.time() - start, 1),
-        "peak_memory_bytes": sum(memory.values()),
+        "peak_memory_bytes": own + sum(sorted(others)[-workers:]),
         "float32_products_per_second": round(rate),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
