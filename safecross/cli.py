@@ -346,8 +346,8 @@ def _add_verify(commands) -> None:
     command.add_argument(
         "--tolerance",
         type=float,
-        default=0.05,
-        help="of loss (relative to max(1, loss)) and accuracy; default 0.05",
+        default=0.1,
+        help="of loss (relative to max(1, loss)) and accuracy; default 0.1",
     )
     command.add_argument("--data", help="the record's data, if they are a file of your own")
 

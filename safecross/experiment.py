@@ -30,7 +30,7 @@ from .linalg import product_rate
 from .matching import match_one_to_one
 from .metrics import evaluate
 from .network import Network, load_network
-from .operators import LayerPair, align_layers, layer_pairs
+from .operators import LayerPair, align_layers, get_operator, layer_pairs
 from .training import train
 
 __all__ = [
@@ -743,7 +743,7 @@ def verify(
     *,
     n_pairs: int = 3,
     seed: int = 0,
-    tolerance: float = 0.05,
+    tolerance: float = 0.1,
     dataset: str | None = None,
 ) -> pd.DataFrame:
     """Retrain the parents of random pairs, measure them again and compare with a record.
@@ -758,7 +758,9 @@ def verify(
         Chooses the pairs.
     tolerance : float
         Largest accepted difference of loss, relative to max(1, loss), and of accuracy, at t in
-        [0, 1]. Another machine rounds otherwise, and training amplifies rounding.
+        [0, 1]. On the machine and with the versions that made the record 1e-6 will do; another
+        machine rounds otherwise, and training amplifies rounding. The loss of operators that
+        repeat neurons explodes, and is not held to it, only their accuracy.
     dataset : str, optional
         Where the record's data are, if they are a file of one's own.
 
@@ -788,7 +790,9 @@ def verify(
         for i, operator in enumerate(config.operators):
             rows.append((pair, operator, *_differences(record, pair, operator, again, i)))
     table = pd.DataFrame(rows, columns=["pair", "operator", "loss", "accuracy"])
-    return table.assign(ok=(table["loss"] <= tolerance) & (table["accuracy"] <= tolerance))
+    steady = table["operator"].map(lambda op: get_operator(parse_operator(op)[0]).one_to_one)
+    bounded = (table["loss"] <= tolerance) | (~steady & table["loss"].notna())
+    return table.assign(ok=bounded & (table["accuracy"] <= tolerance))
 
 
 def _differences(record: Record, pair: int, operator: str, again: dict, i: int):
