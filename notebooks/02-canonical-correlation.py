@@ -505,9 +505,9 @@ plots.table(
 
 # %% [markdown]
 # The two counts are very different things, and the published figure is said to be the first. The
-# authors' notebook contains a function for the test, but never calls it, and its formula differs from
-# Lawley's. What the notebook prints is the second count. The chapter on MNIST takes this up where it
-# can be settled, over 200 pairs.
+# authors' notebook contains a function for the test, but never calls it, and its formula differs
+# from Lawley's. What the notebook prints is the second count. [Chapter 9](09-figure-3.ipynb) takes
+# this up where it can be settled, over 200 pairs.
 #
 # ## Summary
 #

@@ -292,10 +292,10 @@ plots.table(
 )
 
 # %% [markdown]
-# One pair cannot decide, and the default data set is a small sample. Two things move this count. One
-# is the way of counting; the authors' notebook uses row maxima. The other is the length of training,
-# which the paper does not give (exercise 2). The chapter on MNIST repeats the count over 200 pairs, with
-# an interval.
+# One pair cannot decide, and the default data set is a small sample. Two things move this count.
+# One is the way of counting; the authors' notebook uses row maxima. The other is the length of
+# training, which the paper does not give (exercise 2). [Chapter 9](09-figure-3.ipynb) repeats the
+# count over 200 pairs, with an interval.
 #
 # ## Summary
 #

@@ -358,7 +358,7 @@ plots.show(
 
 # %% [markdown]
 # The semi-matchings have the largest sums, since nothing restrains them. They pay with neurons that
-# are lost. Of the two one-to-one matchings, the greedy one gives the pair of correlation 0.9 away
+# are lost. Of the two one-to-one matchings, the greedy one takes the pair of correlation 0.9
 # at once and must finish with a pair of correlation 0. The optimal one never takes 0.9 at all.
 #
 # ## A trained pair
@@ -439,7 +439,9 @@ plots.table(
 # ## All operators
 #
 # An *operator* is anything that takes two networks and a batch and returns an alignment. The
-# package keeps all of them in one registry, so the following cell does not name any:
+# package keeps all of them in one registry, so the following cell does not name any. Two need no
+# batch: `naive` leaves each neuron where it is, and `bias-sort` sorts the neurons of either network
+# by their biases, the rule of {cite:t}`thierens1996nonredundant`.
 
 # %%
 matchings = {}

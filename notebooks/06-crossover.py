@@ -162,9 +162,8 @@ plots.show(
     plots.loss_and_accuracy(curves),
     f"Loss and accuracy of the offspring along t for one pair of {theta_a!r} parents ({where}). The "
     "grey vertical lines mark the parents. There is one pair, hence no shading.",
-    "Two panels. In the loss panel the naive line has the highest hump between the parents; the "
-    "line of one-to-one matching by correlation stays lowest. In the accuracy panel the order is "
-    "reversed.",
+    "Two panels, one line for each operator. Between the parents the naive line rises in the loss "
+    "panel and sinks in the accuracy panel; that of one-to-one matching by correlation is flatter.",
 )
 
 # %% [markdown]
@@ -288,9 +287,9 @@ Markdown(
 #
 # The paper shows loss and accuracy along $t$ in its Figure 3, as curves without numbers. The MNIST
 # values below were read by eye off the picture saved in the authors' notebook, so they are good to
-# one or two units of the last digit. They are means over many pairs; ours are *one* pair. The
-# chapter on MNIST has 200 pairs and confidence intervals; until then, take "holds" as a first look.
-# Here it means: within 0.03 nats in loss, or 0.01 in accuracy.
+# one or two units of the last digit. They are means over many pairs; ours are *one* pair.
+# [Chapter 9](09-figure-3.ipynb) has 200 pairs and confidence intervals; until then, take "holds" as
+# a first look. Here it means: within 0.03 nats in loss, or 0.01 in accuracy.
 
 # %% tags=["hide-input"]
 acc = summary.set_index("operator")["accuracy at 0.5"]

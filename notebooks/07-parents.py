@@ -11,8 +11,8 @@
 datasets = "mnist5k"  # names of data sets or .npz files, with commas between
 n_pairs = 6  # pairs of parents of each data set; the paper has 200
 seed = 0  # of the whole experiment
-hidden = ""  # hidden widths such as "256,64"; empty: those of Section 5.1
-epochs = 0  # of training; 0: those of the published record
+hidden = ""  # hidden widths such as "256,64"; empty: the usual ones of the data set
+epochs = 0  # of training; 0: the usual number for the data set
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -32,11 +32,12 @@ say_where(records)
 # from $N(0, 1/\sqrt{h})$ with $h$ the number of inputs of the layer, and Adam does the training.
 #
 # It does not say for how many epochs, in which batches, or with which learning rate. These matter:
-# longer training makes networks better *and* makes their neurons more individual. We took batches
-# of 128 and Adam's usual rate of 0.001, and as many epochs as bring the parents to what the
+# with the length of training both the networks and the likeness of their neurons change. We took
+# batches of 128 and Adam's usual rate of 0.001, and as many epochs as bring the parents to what the
 # authors' saved outputs show: on CIFAR-10 their better parent of one pair has loss 1.597 and
-# accuracy .427, on MNIST the ends of their curves lie near loss .065 and accuracy .98.
-# [Chapter 10](10-ranking.ipynb) asks what other choices would have changed.
+# accuracy .427, on MNIST the ends of their curves lie near loss .065 and accuracy .98. [Chapter
+# 10](10-ranking.ipynb) asks what other choices would have changed. The embedded sample, mnist5k,
+# only stands in for MNIST: its networks have 64 hidden neurons and 20 epochs.
 
 # %% tags=["hide-input"]
 settings = pd.DataFrame(
@@ -137,10 +138,10 @@ measured_and_published(roles(main=records), "07-parents")
 # %% [markdown]
 # ## In short
 #
-# - The parents match what is known of the authors' own; only their epochs had to be inferred.
+# - Epochs, batches and the learning rate had to be chosen; on MNIST and CIFAR-10 the epochs were
+#   chosen so that the parents match what is known of the authors' own.
 # - Parents of one data set are close to each other in quality: what crossover loses is not theirs.
-# - Part of a first hidden layer can be dead from the start; keep that in mind when neurons are
-#   counted.
+# - A large part of a hidden layer can be dead; keep that in mind when neurons are counted.
 #
 # :::{admonition} Exercise 1
 # Why does a histogram of accuracy on 10,000 images have a smallest possible step, and which?
@@ -156,8 +157,8 @@ measured_and_published(roles(main=records), "07-parents")
 # :::
 # :::{admonition} Answer
 # :class: dropdown
-# The loss moves more, since it also counts how sure the network is. Neurons that were dead at the
-# start stay so: a neuron that never fires gets no gradient.
+# In proportion the loss should move more, since it also counts how sure the network is. A neuron of
+# the first layer that is dead at the start stays so: where it never fires it gets no gradient.
 # :::
 #
 # **Next:** [how many directions, how much ridge?](08-svcca-and-ridge.ipynb)

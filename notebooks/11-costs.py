@@ -61,7 +61,7 @@ plots.show(
 # %% [markdown]
 # A line's slope is the exponent. On logarithmic axes a step that grows like $p^3$ has slope 3, once p is
 # large enough for that term to lead. At small sizes calls and memory take the time, and the
-# slope is lower: that is why the fitted exponents stay below the predicted ones.
+# slope is lower: that is why many of the fitted exponents lie below the predicted ones.
 
 # %% tags=["hide-input"]
 exponents = fit_exponents(costs).merge(predicted_exponents(), on=["step", "varied"])
@@ -117,8 +117,8 @@ measured_and_published(roles(main=records), "11-costs")
 # %% [markdown]
 # ## In short
 #
-# - Correlating and matching cost little, and the bill grows with the square or cube of the width.
-# - CCA's eigenvectors are the dearest step; directions and ridges then share them.
+# - The bill of aligning grows with the square or cube of the width.
+# - SC-CCA pays for eigenvectors besides the correlations; directions and ridges then share them.
 # - Whether that is negligible depends on how long the parents train.
 #
 # :::{admonition} Exercise 1

@@ -166,11 +166,14 @@ def _parent(config: Config, network: int, folder: Path, device: str) -> tuple[Ne
             about = store.load_tensors(path)[1]
             if (about["parents"], about["network"]) != (mark, str(network)):
                 raise store.DamagedFile(f"{path} is another network")
+            if about.get("device", "cpu") != device:
+                raise store.DamagedFile(f"{path} was trained on another device")
             return load_network(path), float(about["seconds"])
         except (store.DamagedFile, ValueError, KeyError):
             path.unlink()
     theta, seconds = train_parent(config, network, device)
-    theta.save(path, {"seconds": seconds, "parents": mark, "network": network})
+    about = {"seconds": seconds, "parents": mark, "network": network, "device": device}
+    theta.save(path, about)
     return theta, seconds
 
 

@@ -58,10 +58,11 @@ def _sentence(name: str, record: Record) -> str:
         f"{label} {loss[op].mean():.3f} ({accuracy[op].mean():.1%})"
         for op, label in (("naive", "naive"), (_cca(record), "SC-CCA"), ("sc-pwc", "SC-PwC"))
     ]
+    safer = all(compare(record, op, "naive").better for op in (_cca(record), "sc-pwc"))
     return (
         f"- **{name}**, {record.config.n_pairs} pairs: parents have loss {parents:.3f} (accuracy "
-        f"{share:.1%}); halfway between them, {', '.join(parts)}. Aligning first makes crossover "
-        "safer, as the paper says."
+        f"{share:.1%}); halfway between them, {', '.join(parts)}. Aligning first "
+        + ("makes crossover safer, as the paper says." if safer else "does not make it safer here.")
     )
 
 

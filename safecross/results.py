@@ -7,6 +7,7 @@ from IPython.display import Markdown, display
 
 from . import paper
 from .claims import judge_claims
+from .data.catalogue import KNOWN
 from .experiment import Record, load_or_run
 from .plots import table
 
@@ -14,8 +15,16 @@ __all__ = ["load_records", "measured_and_published", "roles", "say_where"]
 
 _CONFIGS = {"main": paper.main_config, "sweep": paper.sweep_config}
 
-#: Which data set's claims a data set is held against; the embedded one stands in for MNIST.
-_ROLES = {"mnist": "mnist", "mnist5k": "mnist", "cifar10": "cifar10"}
+#: Which data set's claims a data set is held against; the embedded one stands in for MNIST. By
+#: fingerprint, since a file of one's own may have any name.
+_ROLES = {
+    KNOWN[name].fingerprint: role
+    for name, role in (("mnist", "mnist"), ("mnist5k", "mnist"), ("cifar10", "cifar10"))
+}
+
+
+def _role(record: Record) -> str | None:
+    return _ROLES.get(record.manifest["data_fingerprint"])
 
 
 def load_records(
@@ -68,9 +77,11 @@ def say_where(records: Mapping[str, Record], full_pairs: int = 200) -> None:
         Pairs of the published records.
     """
     lines = [record.describe() for record in records.values()]
-    small = [r for r in records.values() if r.config.n_pairs < full_pairs or _ROLES.get(
-        r.config.dataset) != r.config.dataset]  # fmt: skip
-    if small:
+    published = {KNOWN["mnist"].fingerprint, KNOWN["cifar10"].fingerprint}
+    if any(
+        record.config.n_pairs < full_pairs or record.manifest["data_fingerprint"] not in published
+        for record in records.values()
+    ):
         lines.append(
             "**This is a small run, which shows how the chapter works: its numbers are not the "
             "paper's experiment.** The published book has the full one."
@@ -87,10 +98,10 @@ def roles(**kinds: Mapping[str, Record]) -> dict[tuple[str, str], Record]:
         ``main=`` and ``sweep=`` records by data set.
     """
     return {
-        (_ROLES[dataset], kind): record
+        (_role(record), kind): record
         for kind, records in kinds.items()
-        for dataset, record in records.items()
-        if dataset in _ROLES
+        for record in records.values()
+        if _role(record)
     }
 
 
@@ -126,7 +137,8 @@ def measured_and_published(
 
 
 def _claim_cell(claim, link: bool) -> str:
-    about = f"Section {claim.place}. Rule: {claim.rule}."
+    place = f"Section {claim.place}" if claim.place[0].isdigit() else claim.place
+    about = f"{place}. Rule: {claim.rule}."
     if link:
         about += f' <a href="{claim.chapter}.html">Chapter {int(claim.chapter[:2])}</a>'
     return f"{claim.claim}<br><small>{about}</small>"
