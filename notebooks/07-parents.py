@@ -35,9 +35,9 @@ say_where(records)
 # with the length of training both the networks and the likeness of their neurons change. We took
 # batches of 128 and Adam's usual rate of 0.001, and as many epochs as bring the parents to what the
 # authors' saved outputs show: on CIFAR-10 their better parent of one pair has loss 1.597 and
-# accuracy .427, on MNIST the ends of their curves lie near loss .065 and accuracy .98. [Chapter
-# 10](10-ranking.ipynb) asks what other choices would have changed. The embedded sample, mnist5k,
-# only stands in for MNIST: its networks have 64 hidden neurons and 20 epochs.
+# accuracy .427, on MNIST the ends of their curves lie near loss .065 and accuracy .98.
+# [Chapter 10](10-ranking.ipynb) asks what other choices would have changed. The embedded sample,
+# mnist5k, only stands in for MNIST: its networks have 64 hidden neurons and 20 epochs.
 
 # %% tags=["hide-input"]
 settings = pd.DataFrame(

@@ -178,7 +178,7 @@ plots.table(
 # Let $Z_i$ be the sum of exponentials of example $i$. The usual loss has the mean of $\log Z_i$;
 # here $\log \sum_i Z_i$ takes its place, which is $\log n$ plus the logarithm of the mean of $Z_i$.
 # The logarithm of a mean is never below the mean of the logarithms, and far above it if a few $Z_i$
-# are very large.
+# are very large. (This leaves aside that the notebook clips very small probabilities.)
 # :::
 # :::{admonition} Exercise 2
 # Aligning on the images that measure the loss looks like cheating. Does the table say that it is?

@@ -63,9 +63,9 @@ plots.table(
 # :::
 # :::{admonition} Answer
 # :class: dropdown
-# At most once in 40 runs, and as often the opposite. With six, some verdict comes by chance in at
-# most $1 - 0.95^6$ of the runs, about a quarter. It is a worry where a p-value is near 5%. With 200
-# pairs, look how many lie far below a sixth of that.
+# At most once in 40 runs, and as often the opposite. With six that are independent, some verdict comes
+# by chance in $1 - 0.95^6$ of the runs, about a quarter. It is a worry where a p-value is near 5%.
+# With 200 pairs, look how many lie far below a sixth of that.
 # :::
 # :::{admonition} Exercise 2
 # Pick a rule that you find too kind or too strict, change it in `safecross/claims.py`, and run this chapter again.

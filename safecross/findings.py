@@ -83,11 +83,10 @@ def _tally(mnist: Record, cifar10: Record, sweeps: dict[str, Record]) -> str:
     records = {("mnist", "main"): mnist, ("cifar10", "main"): cifar10}
     records |= {(name, "sweep"): record for name, record in sweeps.items()}
     verdicts = judge_claims(records)["verdict"]
-    counts = [f"{int((verdicts == verdict).sum())} {verdict}" for verdict in VERDICTS]
+    yes, no, open_ = (int((verdicts == verdict).sum()) for verdict in VERDICTS)
     return (
-        f"- Of {len(verdicts)} claims of the paper held against a number, "
-        + ", ".join(counts)
-        + "."
+        f"- Of {len(verdicts)} claims of the paper that can be held against a measurement, {yes} "
+        f"replicate, {no} do not, {open_} cannot be decided."
     )
 
 
