@@ -64,7 +64,7 @@ plots.table(settings, "Settings of the parents, read from the records.")
 # they are trained alike, so they should end up alike. The width of these histograms is the part of
 # quality that is luck.
 
-# %%
+# %% tags=["hide-input"]
 quality = {
     name: pd.concat(
         [

@@ -90,7 +90,7 @@ plots.table(
     {"directions": "{:.0f}", "notebook": "{:.3f}"},
 )
 
-# %%
+# %% tags=["hide-input"]
 references = {
     name: {
         "naive": record.at(0.5)["naive"].mean(),

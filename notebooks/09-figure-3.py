@@ -17,9 +17,10 @@ epochs = 0  # of training; 0: the usual number for the data set
 
 # %% tags=["hide-input"]
 import pandas as pd
+from IPython.display import Markdown, display
 
 from safecross import plots
-from safecross.analysis import interval, pair_totals, summary
+from safecross.analysis import compare, interval, pair_totals, summary
 from safecross.results import load_records, measured_and_published, roles, say_where
 
 records = load_records(datasets, n_pairs, seed, hidden, epochs)
@@ -87,6 +88,19 @@ for name, record in records.items():
         f"{name}: offspring at t = 0.5 over {n_pairs} pairs, seed {seed}. Brackets are 95% bootstrap "
         "intervals; sign test exact and two-sided, Wilcoxon signed-rank two-sided.",
     )
+
+# %% tags=["hide-input"]
+lines = []
+for name, record in records.items():
+    cca = next(op for op in record.config.operators if op.startswith("sc-cca"))
+    for first, second in (("bias-sort", cca), (cca, "sc-pwc-semi"), (cca, "sc-pwc")):
+        found = compare(record, first, second)
+        share = compare(record, first, second, column="accuracy")
+        lines.append(
+            f"- {name}: `{first}` has a lower loss than `{second}` in {found.wins} of {found.n} "
+            f"pairs, and a higher accuracy in {share.wins}."
+        )
+display(Markdown("Three races deserve a look:\n\n" + "\n".join(lines)))
 
 # %% [markdown]
 # ## Barriers

@@ -163,7 +163,7 @@ display(Markdown("\n".join(lines)))
 # or more, and 125 significant canonical relationships. Both change with the length of training, and
 # with the rule of counting.
 
-# %%
+# %% tags=["hide-input"]
 labels = {
     "row maxima above 0.7": "row maxima above .7",
     "matched pairs above 0.7": "one-to-one matched pairs above .7",

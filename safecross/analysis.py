@@ -16,6 +16,7 @@ __all__ = [
     "compare",
     "interval",
     "pair_totals",
+    "ratio_interval",
     "share_interval",
     "summary",
     "tidy_number",
@@ -92,6 +93,37 @@ def interval(values) -> Interval:
         batch=1000,
     ).confidence_interval
     return Interval(values.mean(), found.low, found.high, len(values))
+
+
+def ratio_interval(numerator, denominator) -> Interval:
+    r"""Return the ratio of two means over the same pairs with its 95% bootstrap interval.
+
+    .. math:: \bar u / \bar v
+
+    Pairs are resampled whole, as in `interval`.
+
+    Parameters
+    ----------
+    numerator, denominator : array_like, shape (n,)
+        One value each a pair.
+
+    Raises
+    ------
+    ValueError
+        If there is no value, one is not finite, or the lengths differ.
+
+    Examples
+    --------
+    >>> ratio_interval([1.0, 2.0], [2.0, 4.0]).format(1)
+    '0.5 [0.5, 0.5]'
+    """
+    u, v = np.asarray(numerator, float).ravel(), np.asarray(denominator, float).ravel()
+    if len(u) != len(v) or not len(u) or not np.all(np.isfinite([u, v])):
+        raise ValueError(f"expected as many finite values of each; found {len(u)} and {len(v)}")
+    ratio = u.mean() / v.mean()
+    rows = np.random.default_rng(0).integers(len(u), size=(_RESAMPLES, len(u)))
+    low, high = np.percentile(u[rows].mean(1) / v[rows].mean(1), [2.5, 97.5])
+    return Interval(float(ratio), float(low), float(high), len(u))
 
 
 def share_interval(count: int, n: int) -> Interval:
@@ -194,6 +226,8 @@ def compare(
 def pair_totals(record: Record, statistic: str, layer: int | None = None) -> pd.Series:
     """Return a count of each pair, summed over hidden layers or of one layer.
 
+    Where a count could not be taken (Bartlett's test on too few examples) it is NaN.
+
     Parameters
     ----------
     record : Record
@@ -214,7 +248,10 @@ def pair_totals(record: Record, statistic: str, layer: int | None = None) -> pd.
         raise ValueError(checks.unknown("statistic", statistic, known))
     if layer is not None:
         rows = rows[rows["layer"] == layer]
-    return rows.groupby("pair")["value"].sum()
+        if rows.empty:
+            depth = len(record.config.hidden)
+            raise ValueError(f"layer must be a hidden layer in [1, {depth}]; found {layer!r}")
+    return rows.groupby("pair")["value"].agg(lambda values: values.sum(skipna=False))
 
 
 def tidy_number(value: float) -> str:

@@ -224,13 +224,15 @@ def crossover_curve(
         if theta_a.depth:
             za, zb = za[:, alignment.lists_a[0]], zb[:, alignment.lists_b[0]]
     logits = za.new_empty(len(ts), len(za), theta_a.widths[-1])
-    offspring = interpolate(theta_a, theta_b, ts)
+    # The first layer is mixed by its products below; only the layers above it as weights.
+    upper = interpolate(_above(theta_a), _above(theta_b), ts) if theta_a.depth else None
+    layers = list(zip(upper.weights, upper.biases, strict=True)) if upper else []
     for rows in torch.arange(len(za)).split(_ROWS):
         span = slice(int(rows[0]), int(rows[-1]) + 1)
         a, b = za[span].contiguous(), zb[span].contiguous()
         for i, s in enumerate(ts):
             z = torch.lerp(a, b, float(s))
-            for weight, bias in zip(offspring.weights[1:], offspring.biases[1:], strict=True):
+            for weight, bias in layers:
                 z = affine(z.relu_(), weight[i], bias[i])
             logits[i, span] = z
     return Curve(
@@ -238,6 +240,10 @@ def crossover_curve(
         cross_entropy(logits, y, softmax).cpu().numpy(),
         accuracy(logits, y).cpu().numpy(),
     )
+
+
+def _above(theta: Network) -> Network:
+    return Network(theta.weights[1:], theta.biases[1:])
 
 
 def _checked_t(t) -> np.ndarray:

@@ -1,5 +1,6 @@
 """From a config to a record: parents, pairs, curves; resumable, parallel, verified (Section 5)."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -17,6 +18,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from platformdirs import user_cache_path
 from tqdm import tqdm
 
@@ -160,17 +162,16 @@ def train_parent(config: Config, network: int, device: str = "cpu") -> tuple[Net
 def _parent(config: Config, network: int, folder: Path, device: str) -> tuple[Network, float]:
     """Return a parent from its file if that is whole, else train and keep it."""
     mark = config.parents_hash(fingerprint(config.dataset))
-    path = folder / "parents" / mark / f"network-{network:05d}.safetensors"
+    place = mark if device == "cpu" else f"{mark}-{torch.device(device).type}"
+    path = folder / "parents" / place / f"network-{network:05d}.safetensors"
     if path.exists():
         try:
             about = store.load_tensors(path)[1]
             if (about["parents"], about["network"]) != (mark, str(network)):
                 raise store.DamagedFile(f"{path} is another network")
-            if about.get("device", "cpu") != device:
-                raise store.DamagedFile(f"{path} was trained on another device")
             return load_network(path), float(about["seconds"])
         except (store.DamagedFile, ValueError, KeyError):
-            path.unlink()
+            path.unlink(missing_ok=True)
     theta, seconds = train_parent(config, network, device)
     about = {"seconds": seconds, "parents": mark, "network": network, "device": device}
     theta.save(path, about)
@@ -311,6 +312,8 @@ def _run_pair(config: Config, pair: int, folder: Path, device: str = "cpu") -> t
         "n_validation": len(data.x_test),
         "n_inputs": data.n_inputs,
         "n_classes": data.n_classes,
+        "source": _source_hash(),
+        "device": torch.device(device).type,
     }
     store.save_tensors(path, results, {"record": record_name(config), "pair": pair, **about})
     return _memory()
@@ -410,8 +413,14 @@ def run(
     with warnings.catch_warnings():
         # Loky replaces a worker that has grown, as one does that has loaded a second data set.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-        for process, peak in bar:
-            memory[process] = max(peak, memory.get(process, 0))
+        try:
+            for process, peak in bar:
+                memory[process] = max(peak, memory.get(process, 0))
+        except TerminatedWorkerError as error:
+            raise store.StoreError(
+                "a worker process was killed, perhaps for want of memory: run the same command "
+                "again, with fewer workers; what was finished is kept"
+            ) from error
     # Workers that were replaced do not count: no more than these were there at once.
     own, others = memory.pop(os.getpid()), memory.values()
     note = {
@@ -419,6 +428,7 @@ def run(
         "workers": workers,
         "threads_per_worker": 1,
         "device": device,
+        "machine": _machine(),
         "wall_seconds": round(time.time() - start, 1),
         "peak_memory_bytes": own + sum(sorted(others)[-workers:]),
         "float32_products_per_second": round(rate),
@@ -461,8 +471,8 @@ def merge(config: Config, *, folder: Path | None = None) -> "Record":
     for name, table in tables.items():
         store.write_atomically(target / f"{name}.parquet", functools.partial(_parquet, table))
     sessions = [store.load_json(path) for path in sorted(target.glob("session-*.json"))]
-    about = store.load_tensors(_pair_path(config, 0, folder))[1]
-    manifest = _manifest(config, {k: int(v) for k, v in about.items() if k[:2] == "n_"}, sessions)
+    about = [store.load_tensors(_pair_path(config, p, folder))[1] for p in range(config.n_pairs)]
+    manifest = _manifest(config, about, sessions)
     manifest["files"] = {f"{n}.parquet": store.file_hash(target / f"{n}.parquet") for n in tables}
     store.save_json(target / "manifest.json", manifest)
     return load_record(target)
@@ -529,8 +539,9 @@ def _tables(config: Config, results: list[dict[str, torch.Tensor]]) -> dict[str,
     }
 
 
-def _manifest(config: Config, sizes: dict[str, int], sessions: list[dict]) -> dict:
+def _manifest(config: Config, pairs: list[dict], sessions: list[dict]) -> dict:
     packages = ("numpy", "scipy", "torch", "pandas", "pyarrow", "safetensors", "joblib")
+    sizes = {name: int(value) for name, value in pairs[0].items() if name.startswith("n_")}
     return {
         "name": record_name(config),
         "config": {**config.to_dict(), "dataset": Path(config.dataset).stem},
@@ -539,12 +550,17 @@ def _manifest(config: Config, sizes: dict[str, int], sessions: list[dict]) -> di
         "n_validation": sizes["n_validation"],
         "widths": [sizes["n_inputs"], *config.hidden, sizes["n_classes"]],
         "sessions": sessions,
-        "source_sha256": _source_hash(),
+        "source_sha256": sorted({about["source"] for about in pairs}),
+        "devices": sorted({about["device"] for about in pairs}),
         "packages": {name: version(name) for name in packages},
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
-        f"{_processor()}",
+        "machine": _machine(),
     }
+
+
+def _machine() -> str:
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{system}, {os.cpu_count()} cores, {_processor()}"
 
 
 def _processor() -> str:
@@ -688,7 +704,7 @@ def load_or_run(config: Config, *, workers: int | None = None) -> Record:
         As `run`.
     """
     published = committed_folder() / record_name(config)
-    if published.is_dir():
+    if (published / "manifest.json").is_file():  # written last, when all else is there
         return load_record(published)
     try:
         return load_record(runs_folder() / "records" / record_name(config))
@@ -731,11 +747,12 @@ def list_records() -> pd.DataFrame:
         for path in sorted(folder.glob("*/")):
             done = len(list(path.glob("pairs/pair-*.safetensors")))
             total = None
-            if (path / "manifest.json").exists():
-                total = store.load_json(path / "manifest.json")["config"]["n_pairs"]
-                done = total if place == "published" else done
-            elif (path / "config.json").exists():
-                total = store.load_json(path / "config.json")["n_pairs"]
+            with contextlib.suppress(store.DamagedFile, KeyError, TypeError):  # total unknown
+                if (path / "manifest.json").exists():
+                    total = store.load_json(path / "manifest.json")["config"]["n_pairs"]
+                    done = total if place == "published" else done
+                elif (path / "config.json").exists():
+                    total = store.load_json(path / "config.json")["n_pairs"]
             rows.append((path.name, place, done, total))
     table = pd.DataFrame(rows, columns=["record", "place", "pairs_done", "pairs"])
     return table.astype({"pairs": "Int64"})
@@ -762,7 +779,8 @@ def verify(
     tolerance : float
         Largest accepted difference of loss, relative to max(1, loss), and of accuracy, at t in
         [0, 1]. On the machine and with the versions that made the record 1e-6 will do; another
-        machine rounds otherwise, and training amplifies rounding. The loss of operators that
+        machine rounds otherwise, and training amplifies rounding: the default only tells that
+        the experiment is the same, not that the pair is. The loss of operators that
         repeat neurons explodes, and is not held to it, only their accuracy.
     dataset : str, optional
         Where the record's data are, if they are a file of one's own.
@@ -777,6 +795,10 @@ def verify(
     ValueError
         If the data's fingerprint is not the record's, or `n_pairs` leaves its range.
     """
+    if dataset is None and record.config.dataset not in KNOWN:
+        raise ValueError(
+            f"record {record.manifest['name']} is of data of your own: name their .npz file"
+        )
     config = record.config.replace(dataset=dataset or record.config.dataset)
     data = _data(config.dataset, config.inputs)
     if data.fingerprint != record.manifest["data_fingerprint"]:

@@ -245,6 +245,12 @@ def load_network(path: str | Path) -> Network:
             "A PyTorch model converts with Network.from_torch(model).save(path)."
         )
     depth = len(tensors) // 2
+    expected = {f"layers.{d}.{p}" for d in range(1, depth + 1) for p in ("weight", "bias")}
+    if not depth or set(tensors) != expected:
+        raise ValueError(
+            f"{path} is not a network: expected tensors layers.1.weight, layers.1.bias, "
+            f"layers.2.weight, ...; found {sorted(tensors)[:6]}"
+        )
     return Network(
         [tensors[f"layers.{d}.weight"] for d in range(1, depth + 1)],
         [tensors[f"layers.{d}.bias"] for d in range(1, depth + 1)],

@@ -97,7 +97,7 @@ def save_tensors(
     StoreError
         If the file cannot be written.
     """
-    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     metadata = {str(k): str(v) for k, v in metadata.items() if k != "sha256"}
     metadata["sha256"] = _digest(tensors, metadata)
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))

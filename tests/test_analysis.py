@@ -12,6 +12,7 @@ from safecross.analysis import (
     compare,
     interval,
     pair_totals,
+    ratio_interval,
     share_interval,
     summary,
     tidy_number,
@@ -166,3 +167,25 @@ def test_the_summary_says_what_the_parts_say(make_record):
 @pytest.mark.parametrize(("value", "text"), [(0.05, "0.05"), (9.9e-4, "1e-03"), (0.5, "0.5")])
 def test_small_numbers_are_short(value, text):
     assert tidy_number(value) == text
+
+
+def test_a_ratio_resamples_its_pairs_whole():
+    rng = np.random.default_rng(0)
+    v = rng.uniform(1, 2, 300)
+    exact = ratio_interval(3 * v, v)
+    assert (exact.low, exact.high) == pytest.approx((3, 3))  # a constant ratio has no spread
+    found = ratio_interval(v + rng.normal(0, 0.5, 300), v)
+    assert found.low < found.value < found.high and found.contains(1.0)
+    assert found.n == 300
+    with pytest.raises(ValueError, match="as many finite values of each; found 1 and 2"):
+        ratio_interval([1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="finite"):
+        ratio_interval([np.nan], [1.0])
+
+
+def test_a_count_that_could_not_be_taken_is_not_0(make_record):
+    record = make_record({"naive": [1.0] * 3}, counts={"some": [1.0, np.nan, 2.0]})
+    totals = pair_totals(record, "some")
+    assert totals.isna().tolist() == [False, True, False]
+    with pytest.raises(ValueError, match=r"hidden layer in \[1, 1\]; found 9"):
+        pair_totals(record, "some", layer=9)

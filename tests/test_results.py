@@ -31,7 +31,12 @@ def main_record(make_record) -> Record:
     seconds = dict.fromkeys((*steps, f"align {cca}", "align sc-pwc"), 0.01)
     return make_record(
         {"naive": [0.24] * 200, cca: 0.19, "sc-pwc": 0.071},
-        counts={"row maxima above 0.7": 203, f"significant by Bartlett ({cca})": 247},
+        counts={
+            "row maxima above 0.7": 203,
+            "matched pairs above 0.7": 150,
+            f"significant by Bartlett ({cca})": 247,
+            f"canonical correlations above 0.7 ({cca})": 136,
+        },
         seconds=seconds | {"train a": 2.0, "train b": 2.0},
     )
 
@@ -111,7 +116,7 @@ def test_all_claims_link_to_their_chapters(shown, main_record):
 
 def test_data_without_a_claim_are_said_to_have_none(shown):
     assert measured_and_published({}).empty
-    assert shown == ["The paper makes no claim about these data."]
+    assert shown == ["The paper makes no claim of this chapter about these data."]
 
 
 # The findings of the README
@@ -119,8 +124,10 @@ def test_data_without_a_claim_are_said_to_have_none(shown):
 
 def test_the_findings_are_read_from_the_records(make_record, main_record):
     cifar10 = make_record(
-        {"naive": [2.3] * 50, "sc-cca": 2.1, "sc-pwc": 1.8},
-        accuracy={"naive": 0.12, "sc-cca": 0.24, "sc-pwc": 0.35},
+        {"naive": [2.3] * 50, "sc-cca": 2.1, "sc-pwc": 1.8}
+        | {"sc-pwc-semi": 2.4, "sc-pwc-semi-b": 2.0},
+        accuracy={"naive": 0.12, "sc-cca": 0.24, "sc-pwc": 0.35}
+        | {"sc-pwc-semi": 0.3, "sc-pwc-semi-b": 0.2},
         parents=1.59,
         parents_accuracy=0.43,
         counts={"row maxima above 0.7": 1, "significant by Bartlett (sc-cca)": 1},
@@ -133,5 +140,7 @@ def test_the_findings_are_read_from_the_records(make_record, main_record):
     assert "naive 0.240 (50.0%), SC-CCA 0.190 (50.0%), SC-PwC 0.071 (50.0%)" in text
     assert "ranking on CIFAR-10 does not hold" in text
     assert "in 50 of 50 pairs, by 11.0 points of accuracy (95% interval 11.0 to 11.0)" in text
+    assert "a choosing: 50 wins by loss, 0 by accuracy" in text
+    assert "b choosing: 0 wins by loss, 50 by accuracy" in text
     verdicts = judge_claims({("mnist", "main"): main_record, ("cifar10", "main"): cifar10})
     assert f"Of {len(verdicts)} claims" in text
