@@ -9,7 +9,7 @@ from scipy.stats import chi2
 from . import checks
 from .correlation import LayerPair
 
-__all__ = ["CCA", "BartlettTest", "bartlett_test", "cca", "cca_of_pair"]
+__all__ = ["CCA", "BartlettTest", "bartlett_test", "cca", "cca_of_pair", "check_cca_options"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,7 @@ def cca_of_pair(
     >>> cca_of_pair(pair, ridge=1.0).correlations
     tensor([0.5000], dtype=torch.float64)
     """
-    _check_options(directions, ridge, tolerance, max(pair.sizes))
+    check_cca_options(directions, ridge, tolerance, max(pair.sizes))
     values_a, vectors_a, values_b, vectors_b, cross = pair.bases(standardise)
     ka = _rank(values_a, directions, tolerance)
     kb = _rank(values_b, directions, tolerance)
@@ -154,7 +154,21 @@ def _rank(values: torch.Tensor, directions, tolerance: float) -> int:
     return rank if directions is None else min(rank, int(directions))
 
 
-def _check_options(directions, ridge, tolerance, widest: int) -> None:
+def check_cca_options(directions=None, ridge=0.0, tolerance=1e-10, widest=None) -> None:
+    """Raise ValueError if an option of `cca` is not what it can be.
+
+    Parameters
+    ----------
+    directions, ridge, tolerance
+        As for `cca`.
+    widest : int, optional
+        Largest number of directions, where it is known.
+
+    Raises
+    ------
+    ValueError
+        The message names the option, what was expected and what was found.
+    """
     if isinstance(directions, float):
         if not 0 < directions < 1:
             raise ValueError(
@@ -163,7 +177,7 @@ def _check_options(directions, ridge, tolerance, widest: int) -> None:
             )
     elif directions is not None:
         checks.whole_number("directions", directions, 1, widest)
-    if not 0 <= ridge < float("inf"):
+    if isinstance(ridge, bool | str) or ridge is None or not 0 <= ridge < float("inf"):
         raise ValueError(f"ridge must be finite and >= 0; found {ridge!r}")
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance must lie in [0, 1); found {tolerance!r}")

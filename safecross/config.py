@@ -72,6 +72,7 @@ def parse_operator(text: str) -> tuple[str, dict]:
         if not equals or not value:
             raise ValueError(f"expected option=value in operator {text!r}; found {item!r}")
         options[option] = literal(value)
+    get_operator(name).check(**options)
     return name, options
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from . import checks
 from .activations import activations
 from .alignment import Alignment
-from .cca import cca_of_pair
+from .cca import cca_of_pair, check_cca_options
 from .correlation import LayerPair
 from .matching import (
     LEFTOVER,
@@ -47,12 +47,16 @@ class Operator:
         One line, with its source in the paper.
     one_to_one : bool
         Whether it always returns permutations, so that both parents keep their functions.
+    check : callable
+        ``check(**options)`` raises ValueError where a value can be seen to be wrong before there
+        are networks.
     """
 
     name: str
     match: Callable[..., list[Matching]]
     summary: str
     one_to_one: bool = True
+    check: Callable[..., None] = lambda **options: None
 
     @property
     def options(self) -> dict:
@@ -61,9 +65,9 @@ class Operator:
         return {p.name: p.default for p in parameters}
 
 
-def _operator(name: str, one_to_one: bool = True):
+def _operator(name: str, one_to_one: bool = True, check=lambda **options: None):
     def register(match):
-        _REGISTRY[name] = Operator(name, match, inspect.getdoc(match), one_to_one)
+        _REGISTRY[name] = Operator(name, match, inspect.getdoc(match), one_to_one, check)
         return match
 
     return register
@@ -196,7 +200,20 @@ def _bias_sort(theta_a, theta_b, pairs):
     ]
 
 
-@_operator("sc-cca")
+_RULES = {"ends": match_components, "rank": match_components_by_rank}
+
+
+def _check_sc_cca(directions=None, ridge=0.0, leftover="index", rule="ends", standardise=True):
+    if not isinstance(rule, str) or rule not in _RULES:
+        raise ValueError(checks.unknown("rule of Algorithm 1", rule, _RULES))
+    if not isinstance(leftover, str) or leftover not in LEFTOVER:
+        raise ValueError(checks.unknown("leftover rule", leftover, LEFTOVER))
+    if not isinstance(standardise, bool):
+        raise ValueError(f"standardise must be true or false; found {standardise!r}")
+    check_cca_options(directions, ridge)
+
+
+@_operator("sc-cca", check=_check_sc_cca)
 def _sc_cca(
     theta_a,
     theta_b,
@@ -208,20 +225,16 @@ def _sc_cca(
     standardise=True,
 ):
     """Algorithm 1 on the canonical weights of CCA, SVCCA or ridge CCA (Section 4.1)."""
-    rules = {"ends": match_components, "rank": match_components_by_rank}
-    if rule not in rules:
-        raise ValueError(checks.unknown("rule of Algorithm 1", rule, rules))
-    if leftover not in LEFTOVER:
-        raise ValueError(checks.unknown("leftover rule", leftover, LEFTOVER))
     counted = directions is not None and not isinstance(directions, float)
     if counted:
         checks.whole_number("directions", directions, 1, max(theta_a.widths[1:-1], default=1))
+    _check_sc_cca(directions, ridge, leftover, rule, standardise)
     matchings = []
     for pair in pairs:
         # Hidden layers may differ in width: a narrow one keeps all the directions that it has.
         kept = min(directions, *pair.sizes) if counted else directions
         result = cca_of_pair(pair, directions=kept, ridge=ridge, standardise=standardise)
-        found = rules[rule](result.weights_a, result.weights_b)
+        found = _RULES[rule](result.weights_a, result.weights_b)
         rest = pair.between if leftover == "correlation" else None
         matchings.append(complete(found, *pair.sizes, rest))
     return matchings

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -228,3 +229,20 @@ def test_a_networks_seed_depends_on_the_experiments_seed_and_its_number_alone():
     assert all(0 <= seed < 2**63 for seed in seeds)
     changed = [BASE.replace(**{f: v}) for f, v in CHANGES.items() if f != "seed"]
     assert {network_seed(config, 999) for config in changed} == {seeds[999]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sc-cca:leftover=bogus", "unknown leftover rule 'bogus'"),
+        ("sc-cca:rule=[1]", "unknown rule of Algorithm 1"),
+        ("sc-cca:standardise=no", "standardise must be true or false; found 'no'"),
+        ("sc-cca:ridge=abc", "ridge must be finite and >= 0; found 'abc'"),
+        ("sc-cca:ridge=null", "ridge must be finite and >= 0; found None"),
+        ("sc-cca:directions=0", "directions must be a whole number >= 1; found 0"),
+        ("sc-cca:directions=1.5", "found 1.5"),
+    ],
+)
+def test_values_of_options_are_checked_before_anything_is_trained(text, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Config("mnist5k", (4,), 1, 1, (text,))
