@@ -32,6 +32,10 @@ _REGISTRY: dict[str, "Operator"] = {}
 OPERATORS = MappingProxyType(_REGISTRY)
 
 
+def _accept(**options) -> None:
+    """Find nothing wrong with an operator's options."""
+
+
 @dataclass(frozen=True)
 class Operator:
     """An entry of the registry.
@@ -56,7 +60,7 @@ class Operator:
     match: Callable[..., list[Matching]]
     summary: str
     one_to_one: bool = True
-    check: Callable[..., None] = lambda **options: None
+    check: Callable[..., None] = _accept
 
     @property
     def options(self) -> dict:
@@ -65,7 +69,7 @@ class Operator:
         return {p.name: p.default for p in parameters}
 
 
-def _operator(name: str, one_to_one: bool = True, check=lambda **options: None):
+def _operator(name: str, one_to_one: bool = True, check=_accept):
     def register(match):
         _REGISTRY[name] = Operator(name, match, inspect.getdoc(match), one_to_one, check)
         return match

@@ -12,6 +12,7 @@ from scipy.stats import chi2
 from sklearn.cross_decomposition import CCA as SklearnCCA
 
 from safecross import CCA, LayerPair, bartlett_test, cca, cca_of_pair
+from safecross.cca import check_cca_options
 
 N = 200
 
@@ -428,3 +429,11 @@ def test_bartlett_needs_enough_examples(p, q):
 def test_the_level_is_a_probability(views, level):
     with pytest.raises(ValueError, match="level must lie strictly between 0 and 1"):
         bartlett_test(cca(*views), level)
+
+
+def test_options_are_checked_without_data():
+    check_cca_options(directions=0.9, ridge=0.0, widest=4)
+    with pytest.raises(ValueError, match=r"in \[1, 4\]; found 5"):
+        check_cca_options(directions=5, widest=4)
+    with pytest.raises(ValueError, match="ridge must be finite and >= 0; found True"):
+        check_cca_options(ridge=True)
