@@ -295,15 +295,11 @@ def _run_pair(config: Config, pair: int, folder: Path, device: str = "cpu") -> t
     path = _pair_path(config, pair, folder)
     if _load_pair(config, pair, folder) is not None:
         return _memory()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a core per task, and the same numbers whatever the workers
-    try:
+    with _one_thread():
         (theta_a, s_a), (theta_b, s_b) = (
             _parent(config, 2 * pair + side, folder, device) for side in (0, 1)
         )
         results = _measure(config, theta_a, theta_b)
-    finally:
-        torch.set_num_threads(threads)
     results["seconds.train a"] = torch.tensor(s_a, dtype=torch.float64)
     results["seconds.train b"] = torch.tensor(s_b, dtype=torch.float64)
     data = _data(config.dataset, config.inputs)
@@ -317,6 +313,17 @@ def _run_pair(config: Config, pair: int, folder: Path, device: str = "cpu") -> t
     }
     store.save_tensors(path, results, {"record": record_name(config), "pair": pair, **about})
     return _memory()
+
+
+@contextlib.contextmanager
+def _one_thread():
+    """Give PyTorch one thread: a core a task, and the same numbers whatever the workers."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _memory() -> tuple[int, int]:
@@ -810,8 +817,9 @@ def verify(
     chosen = np.random.default_rng(seed).choice(config.n_pairs, n_pairs, replace=False)
     rows = []
     for pair in sorted(int(p) for p in chosen):
-        theta_a, theta_b = (train_parent(config, 2 * pair + side)[0] for side in (0, 1))
-        again = _measure(config, theta_a, theta_b)
+        with _one_thread():
+            theta_a, theta_b = (train_parent(config, 2 * pair + side)[0] for side in (0, 1))
+            again = _measure(config, theta_a, theta_b)
         for i, operator in enumerate(config.operators):
             rows.append((pair, operator, *_differences(record, pair, operator, again, i)))
     table = pd.DataFrame(rows, columns=["pair", "operator", "loss", "accuracy"])
