@@ -34,7 +34,7 @@ from safecross import (
     plots,
 )
 from safecross.config import Config
-from safecross.experiment import train_parent
+from safecross.experiment import train_parents
 
 config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed=seed)
 
@@ -122,7 +122,7 @@ plots.show(
 # experiments.
 
 # %%
-theta_a, _ = train_parent(config, 0)
+((theta_a, _),) = train_parents(config, [0])
 data = load_data(dataset)
 x, y = data.split("validation")
 [La] = activations(theta_a, x)

@@ -35,7 +35,7 @@ from safecross import (
     plots,
 )
 from safecross.config import Config
-from safecross.experiment import train_parent
+from safecross.experiment import train_parents
 
 config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed=seed)
 random = np.random.default_rng(seed)
@@ -219,7 +219,7 @@ for name, gap in {
 # different random weights. Their layers are compared on the validation images.
 
 # %%
-theta_a, theta_b = (train_parent(config, network)[0] for network in (0, 1))
+(theta_a, _), (theta_b, _) = train_parents(config, (0, 1))
 data = load_data(dataset)
 x, _ = data.split("validation")
 [pair] = layer_pairs(theta_a, theta_b, x)

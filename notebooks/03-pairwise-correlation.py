@@ -34,7 +34,7 @@ from safecross import (
     semi_match,
 )
 from safecross.config import Config
-from safecross.experiment import train_parent
+from safecross.experiment import train_parents
 
 config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed=seed)
 shown = min(n_shown, width)
@@ -114,7 +114,7 @@ plots.show(
 # different random weights, and looked at on the validation images.
 
 # %%
-theta_a, theta_b = (train_parent(config, network)[0] for network in (0, 1))
+(theta_a, _), (theta_b, _) = train_parents(config, (0, 1))
 data = load_data(dataset)
 x, _ = data.split("validation")
 [pair] = layer_pairs(theta_a, theta_b, x)

@@ -41,7 +41,7 @@ from safecross import (
     semi_match,
 )
 from safecross.config import Config, parse_operator
-from safecross.experiment import train_parent
+from safecross.experiment import train_parents
 
 SVCCA = f"sc-cca:directions={max(width // 2, 1)}"  # the paper's 256 of 512
 operators = [SVCCA if name == "sc-cca" else name for name in OPERATORS]
@@ -367,7 +367,7 @@ plots.show(
 # random weights. Their neurons are compared on the validation images, as in the paper.
 
 # %%
-theta_a, theta_b = (train_parent(config, network)[0] for network in (0, 1))
+(theta_a, _), (theta_b, _) = train_parents(config, (0, 1))
 data = load_data(dataset)
 x, y = data.split("validation")
 [pair] = layer_pairs(theta_a, theta_b, x)

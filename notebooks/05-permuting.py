@@ -38,7 +38,7 @@ from safecross import (
     plots,
 )
 from safecross.config import Config, parse_operator
-from safecross.experiment import train_parent
+from safecross.experiment import train_parents
 
 SVCCA = f"sc-cca:directions={max(width // 2, 1)}"  # the paper's 256 of 512
 operators = [SVCCA if name == "sc-cca" else name for name in OPERATORS]
@@ -228,7 +228,7 @@ Markdown(f"The largest difference is **{semi:g}**. Neuron 1 is gone, and neuron 
 # difference of any output on any validation image, and the accuracies afterwards.
 
 # %%
-theta_a, theta_b = (train_parent(config, network)[0] for network in (0, 1))
+(theta_a, _), (theta_b, _) = train_parents(config, (0, 1))
 data = load_data(dataset)
 x, y = data.split("validation")
 pairs = layer_pairs(theta_a, theta_b, x)

@@ -42,7 +42,7 @@ from safecross import (
 )
 from safecross.config import Config, parse_operator
 from safecross.crossover import FirstLayer
-from safecross.experiment import train_parent
+from safecross.experiment import train_parents
 
 SVCCA = f"sc-cca:directions={max(width // 2, 1)}"  # the paper's 256 of 512
 operators = [SVCCA if name == "sc-cca" else name for name in OPERATORS]
@@ -135,7 +135,7 @@ plots.show(
 # of the registry align them, and each alignment gives one curve.
 
 # %%
-theta_a, theta_b = (train_parent(config, network)[0] for network in (0, 1))
+(theta_a, _), (theta_b, _) = train_parents(config, (0, 1))
 data = load_data(dataset)
 x, y = data.split("validation")
 pairs = layer_pairs(theta_a, theta_b, x)

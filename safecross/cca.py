@@ -105,6 +105,9 @@ def cca_of_pair(
 ) -> CCA:
     """Return `cca` of a `LayerPair`, whose decompositions serve all directions and ridges.
 
+    The result is kept with the pair: asked for again, as for a count of its correlations, it is
+    the same object.
+
     Parameters
     ----------
     pair : LayerPair
@@ -129,9 +132,16 @@ def cca_of_pair(
     tensor([0.5000], dtype=torch.float64)
     """
     check_cca_options(directions, ridge, tolerance, max(pair.sizes))
-    values_a, vectors_a, values_b, vectors_b, cross = pair.bases(standardise)
+    values_a, _, values_b, _, _ = pair.bases(standardise)
     ka = _rank(values_a, directions, tolerance)
     kb = _rank(values_b, directions, tolerance)
+    return pair.keep(
+        ("cca", standardise, ka, kb, float(ridge)), lambda: _solve(pair, standardise, ka, kb, ridge)
+    )
+
+
+def _solve(pair: LayerPair, standardise: bool, ka: int, kb: int, ridge: float) -> CCA:
+    values_a, vectors_a, values_b, vectors_b, cross = pair.bases(standardise)
     shrink_a = (values_a[:ka] + ridge).rsqrt()
     shrink_b = (values_b[:kb] + ridge).rsqrt()
     u, s, vt = torch.linalg.svd(shrink_a[:, None] * cross[:ka, :kb] * shrink_b, full_matrices=False)

@@ -1,13 +1,17 @@
 """Correlation of neurons, within a network and between two (Section 3.3)."""
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 
 from . import checks
 
 __all__ = ["LayerPair", "correlation"]
+
+T = TypeVar("T")
 
 
 def correlation(la, lb=None) -> torch.Tensor:
@@ -52,7 +56,10 @@ def correlation(la, lb=None) -> torch.Tensor:
     lb = la if lb is None else checks.as_matrix("activations of b", lb)
     _check_examples(la, lb)
     za = _standardised(la)
-    zb = za if lb is la else _standardised(lb)
+    return _correlations(za, za if lb is la else _standardised(lb))
+
+
+def _correlations(za: torch.Tensor, zb: torch.Tensor) -> torch.Tensor:
     return (za.mT @ zb).clamp_(-1, 1)
 
 
@@ -84,7 +91,7 @@ class LayerPair:
 
     la: torch.Tensor
     lb: torch.Tensor
-    _bases: dict = field(default_factory=dict, init=False, repr=False)
+    _kept: dict = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
         object.__setattr__(self, "la", checks.as_matrix("activations of a", self.la))
@@ -116,17 +123,45 @@ class LayerPair:
     @cached_property
     def within_a(self) -> torch.Tensor:
         """Correlations within network a, shape (p, p), float64."""
-        return correlation(self.la)
+        return _correlations(self._columns_a, self._columns_a)
 
     @cached_property
     def within_b(self) -> torch.Tensor:
         """Correlations within network b, shape (q, q), float64."""
-        return correlation(self.lb)
+        return _correlations(self._columns_b, self._columns_b)
 
     @cached_property
     def between(self) -> torch.Tensor:
         """Correlations between the networks, shape (p, q), float64."""
-        return correlation(self.la, self.lb)
+        return _correlations(self._columns_a, self._columns_b)
+
+    @cached_property
+    def _columns_a(self) -> torch.Tensor:
+        return _standardised(self.la)
+
+    @cached_property
+    def _columns_b(self) -> torch.Tensor:
+        return _standardised(self.lb)
+
+    def keep(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return what is kept under a key; computed when it is first asked for.
+
+        Parameters
+        ----------
+        key : hashable
+            What it is, with all that it depends on besides the two layers.
+        compute : callable
+            Makes it.
+
+        Examples
+        --------
+        >>> pair = LayerPair([[1.0], [2.0]], [[1.0], [2.0]])
+        >>> pair.keep("answer", lambda: 42), pair.keep("answer", lambda: 43)
+        (42, 42)
+        """
+        if key not in self._kept:
+            self._kept[key] = compute()
+        return self._kept[key]
 
     def bases(self, standardise: bool) -> tuple[torch.Tensor, ...]:
         """Return the eigenpairs of both views and the cross-covariance in their coordinates.
@@ -141,14 +176,15 @@ class LayerPair:
         eigenvalues_a, vectors_a, eigenvalues_b, vectors_b, cross : torch.Tensor, float64
             Shapes (p,), (p, p), (q,), (q, q), (p, q); eigenvalues in decreasing order.
         """
-        if standardise not in self._bases:
-            one_a, one_b = torch.ones_like(self.scale_a), torch.ones_like(self.scale_b)
-            da, db = (one_a, one_b) if standardise else (self.scale_a, self.scale_b)
-            values_a, vectors_a = _eigenpairs(da[:, None] * self.within_a * da)
-            values_b, vectors_b = _eigenpairs(db[:, None] * self.within_b * db)
-            cross = vectors_a.mT @ (da[:, None] * self.between * db) @ vectors_b
-            self._bases[standardise] = (values_a, vectors_a, values_b, vectors_b, cross)
-        return self._bases[standardise]
+        return self.keep(("bases", standardise), lambda: self._find_bases(standardise))
+
+    def _find_bases(self, standardise: bool) -> tuple[torch.Tensor, ...]:
+        one_a, one_b = torch.ones_like(self.scale_a), torch.ones_like(self.scale_b)
+        da, db = (one_a, one_b) if standardise else (self.scale_a, self.scale_b)
+        values_a, vectors_a = _eigenpairs(da[:, None] * self.within_a * da)
+        values_b, vectors_b = _eigenpairs(db[:, None] * self.within_b * db)
+        cross = vectors_a.mT @ (da[:, None] * self.between * db) @ vectors_b
+        return values_a, vectors_a, values_b, vectors_b, cross
 
 
 def _eigenpairs(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,8 +8,7 @@ import platform
 import resource
 import sys
 import time
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,21 +17,22 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 from platformdirs import user_cache_path
 from tqdm import tqdm
 
-from . import checks, store
+from . import checks, engine, store
+from .activations import activations
 from .cca import bartlett_test, cca_of_pair
 from .config import Config, network_seed, parse_operator
+from .correlation import LayerPair
 from .crossover import FirstLayer, crossover_curve
 from .data import Dataset, load_data
 from .data.catalogue import KNOWN
 from .linalg import product_rate
 from .matching import match_one_to_one
-from .metrics import evaluate
+from .metrics import accuracy, cross_entropy
 from .network import Network, load_network
-from .operators import LayerPair, align_layers, get_operator, layer_pairs
+from .operators import align_layers, get_operator
 from .training import train
 
 __all__ = [
@@ -48,12 +48,15 @@ __all__ = [
     "record_name",
     "run",
     "runs_folder",
-    "train_parent",
+    "train_parents",
     "verify",
 ]
 
 #: Correlation above which Section 5.2.2 counts a pair of neurons.
 THRESHOLD = 0.7
+
+#: Rows and columns of the float32 matrices whose product is timed beside each pair.
+PRODUCT_SIZE = 1024
 
 _TABLES = ("curves", "pairs", "statistics", "timings")
 
@@ -123,59 +126,88 @@ def _training_data(data: Dataset, device: str) -> tuple[torch.Tensor, torch.Tens
     return x.to(device), y.to(device)
 
 
-def train_parent(config: Config, network: int, device: str = "cpu") -> tuple[Network, float]:
-    """Train one of the networks of a config.
+def train_parents(
+    config: Config, networks: Sequence[int], device: str = "cpu", together: bool = False
+) -> list[tuple[Network, float]]:
+    """Train some of the networks of a config, each alone or all as one population.
 
     Parameters
     ----------
     config : Config
         The experiment.
-    network : int
-        Its number, in [0, 2 n_pairs).
+    networks : sequence of int
+        Their numbers, in [0, 2 n_pairs).
     device : str
         Where to train, as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+    together : bool
+        Whether they are one population; it rounds otherwise than networks alone do.
 
     Returns
     -------
-    theta : Network
-        The trained network, on the CPU.
-    seconds : float
-        Time of training.
+    list of (Network, float)
+        The trained networks in the order of `networks`, on the CPU, each with its seconds of
+        training; of a population each has an equal part of the whole time.
     """
     data = _data(config.dataset, config.inputs)
     x, y = _training_data(data, device)
-    start = time.perf_counter()
-    theta = train(
-        x,
-        y,
-        config.hidden,
-        network_seed(config, network),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        n_classes=data.n_classes,
-        products=getattr(torch, config.products),
-    ).to("cpu")
-    return theta, time.perf_counter() - start
+    seeds = [network_seed(config, network) for network in networks]
+    found = []
+    for seed in [seeds] if together else seeds:
+        start = time.perf_counter()
+        theta = train(
+            x,
+            y,
+            config.hidden,
+            seed,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            n_classes=data.n_classes,
+            products=getattr(torch, config.products),
+        ).to("cpu")
+        alone = [theta[i] for i in range(len(seeds))] if together else [theta]
+        seconds = (time.perf_counter() - start) / len(alone)
+        found += [(network, seconds) for network in alone]
+    return found
 
 
-def _parent(config: Config, network: int, folder: Path, device: str) -> tuple[Network, float]:
-    """Return a parent from its file if that is whole, else train and keep it."""
+def _parents_folder(config: Config, folder: Path, device: str, together: int) -> Path:
+    """Return where parents are kept: apart if they were trained in a way that rounds otherwise."""
     mark = config.parents_hash(fingerprint(config.dataset))
-    place = mark if device == "cpu" else f"{mark}-{torch.device(device).type}"
-    path = folder / "parents" / place / f"network-{network:05d}.safetensors"
-    if path.exists():
-        try:
-            about = store.load_tensors(path)[1]
-            if (about["parents"], about["network"]) != (mark, str(network)):
-                raise store.DamagedFile(f"{path} is another network")
-            return load_network(path), float(about["seconds"])
-        except (store.DamagedFile, ValueError, KeyError):
-            path.unlink(missing_ok=True)
-    theta, seconds = train_parent(config, network, device)
-    about = {"seconds": seconds, "parents": mark, "network": network, "device": device}
-    theta.save(path, about)
-    return theta, seconds
+    how = "" if device == "cpu" else f"-{torch.device(device).type}"
+    return folder / "parents" / f"{mark}{how}{'-together' if together > 1 else ''}"
+
+
+def _load_parent(config: Config, network: int, place: Path) -> tuple[Network, float] | None:
+    """Return a parent and its seconds from its file if that is whole and its own, else None."""
+    path = place / f"network-{network:05d}.safetensors"
+    mark = config.parents_hash(fingerprint(config.dataset))
+    try:
+        about = store.load_tensors(path)[1]
+        if (about["parents"], about["network"]) != (mark, str(network)):
+            return None
+        return load_network(path), float(about["seconds"])
+    except (store.DamagedFile, ValueError, KeyError):
+        return None
+
+
+def _make_parents(
+    config: Config, pairs: Sequence[int], folder: Path, device: str, together: int
+) -> dict[int, tuple[Network, float]]:
+    """Return the parents of some pairs by number, from their files or else trained and kept."""
+    place = _parents_folder(config, folder, device, together)
+    networks = [2 * pair + side for pair in pairs for side in (0, 1)]
+    found = {network: _load_parent(config, network, place) for network in networks}
+    missing = [network for network in networks if found[network] is None]
+    mark = config.parents_hash(fingerprint(config.dataset))
+    # Those that are trained alone are kept one by one.
+    for batch in [missing] if together > 1 and missing else [[network] for network in missing]:
+        trained = train_parents(config, batch, device, together > 1)
+        for network, (theta, seconds) in zip(batch, trained, strict=True):
+            about = {"seconds": seconds, "parents": mark, "network": network, "device": device}
+            theta.save(place / f"network-{network:05d}.safetensors", about)
+            found[network] = theta, seconds
+    return found
 
 
 def _measure(config: Config, theta_a: Network, theta_b: Network) -> dict[str, torch.Tensor]:
@@ -196,22 +228,31 @@ def _measure(config: Config, theta_a: Network, theta_b: Network) -> dict[str, to
         theta_a, theta_b = _without_output_bias(theta_a), _without_output_bias(theta_b)
     clock = _Clock()
     results = {}
-    with clock("evaluate parents"):
-        parents = [evaluate(theta, x, y) for theta in (theta_a, theta_b)]
-    results["parents"] = torch.tensor([[float(v) for v in parent] for parent in parents])
+    with clock("first layer"):
+        first = FirstLayer(theta_a, theta_b, x)
     with clock("activations"):
-        pairs = layer_pairs(theta_a, theta_b, batch)
+        *layers_a, logits_a = theta_a.layers_above(first.za)
+        *layers_b, logits_b = theta_b.layers_above(first.zb)
+    with clock("evaluate parents"):
+        parents = [
+            [float(f(z, y)) for f in (cross_entropy, accuracy)] for z in (logits_a, logits_b)
+        ]
+    results["parents"] = torch.tensor(parents)
+    if batch is not x:
+        with clock("activations of the batch"):
+            layers_a, layers_b = activations(theta_a, batch), activations(theta_b, batch)
+    pairs = [LayerPair(la, lb) for la, lb in zip(layers_a, layers_b, strict=True)]
     with clock("correlations"):
         for pair in pairs:
             _ = pair.between  # kept by the pair, and timed here
-    if any(parse_operator(op)[0] == "sc-cca" for op in config.operators):
+    kinds = [parse_operator(operator) for operator in config.operators]
+    scales = {options.get("standardise", True) for name, options in kinds if name == "sc-cca"}
+    if scales:
         with clock("covariances and eigenvectors"):
             for pair in pairs:
-                pair.bases(True)
-    with clock("first layer"):
-        first = FirstLayer(theta_a, theta_b, x)
-    for i, operator in enumerate(config.operators):
-        name, options = parse_operator(operator)
+                for standardise in sorted(scales):
+                    pair.bases(standardise)
+    for i, (operator, (name, options)) in enumerate(zip(config.operators, kinds, strict=True)):
         with clock(f"align {operator}"):
             alignment = align_layers(theta_a, theta_b, pairs, name, **options)
         with clock(f"curve {operator}"):
@@ -287,21 +328,36 @@ class _Clock:
         self.seconds[self._step] = time.perf_counter() - self._start
 
 
-def _run_pair(config: Config, pair: int, folder: Path, device: str = "cpu") -> tuple[int, int]:
-    """Make sure that the file of one pair is there and whole; a task for a worker process.
+def _run_pairs(
+    config: Config, pairs: Sequence[int], folder: Path, device: str, together: int
+) -> tuple[int, tuple[str, int], int]:
+    """Make sure that the files of some pairs are there and whole; a task for a worker process.
 
-    Returns the process and its peak memory in bytes, for the manifest.
+    Returns the number of pairs, the process and its peak memory in bytes, for the manifest.
     """
-    path = _pair_path(config, pair, folder)
-    if _load_pair(config, pair, folder) is not None:
-        return _memory()
+    todo = [pair for pair in pairs if _load_pair(config, pair, folder) is None]
     with _one_thread():
-        (theta_a, s_a), (theta_b, s_b) = (
-            _parent(config, 2 * pair + side, folder, device) for side in (0, 1)
-        )
-        results = _measure(config, theta_a, theta_b)
-    results["seconds.train a"] = torch.tensor(s_a, dtype=torch.float64)
-    results["seconds.train b"] = torch.tensor(s_b, dtype=torch.float64)
+        parents = _make_parents(config, todo, folder, device, together)
+        for pair in todo:
+            _run_pair(config, pair, folder, device, *parents[2 * pair], *parents[2 * pair + 1])
+    return len(pairs), *_memory()
+
+
+def _run_pair(
+    config: Config,
+    pair: int,
+    folder: Path,
+    device: str,
+    theta_a: Network,
+    seconds_a: float,
+    theta_b: Network,
+    seconds_b: float,
+) -> None:
+    results = _measure(config, theta_a, theta_b)
+    # The machine's limit at this moment, beside the training that it is the limit of.
+    large = 2 * PRODUCT_SIZE**3 / product_rate(PRODUCT_SIZE, repeats=2)
+    for step, seconds in (("train a", seconds_a), ("train b", seconds_b), ("product", large)):
+        results[f"seconds.{step}"] = torch.tensor(seconds, dtype=torch.float64)
     data = _data(config.dataset, config.inputs)
     about = {
         "n_train": len(data.x_train),
@@ -311,8 +367,8 @@ def _run_pair(config: Config, pair: int, folder: Path, device: str = "cpu") -> t
         "source": _source_hash(),
         "device": torch.device(device).type,
     }
+    path = _pair_path(config, pair, folder)
     store.save_tensors(path, results, {"record": record_name(config), "pair": pair, **about})
-    return _memory()
 
 
 @contextlib.contextmanager
@@ -326,10 +382,11 @@ def _one_thread():
         torch.set_num_threads(threads)
 
 
-def _memory() -> tuple[int, int]:
+def _memory() -> tuple[tuple[str, int], int]:
+    """Return this process, by its machine and number, and its peak memory in bytes."""
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if platform.system() == "Darwin" else 1024
-    return os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return (platform.node(), os.getpid()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _pair_path(config: Config, pair: int, folder: Path) -> Path:
@@ -349,7 +406,7 @@ def _load_pair(config: Config, pair: int, folder: Path) -> dict[str, torch.Tenso
 # Many pairs -----------------------------------------------------------------------------------
 
 
-def progress_bar(items: Iterable, **options) -> tqdm:
+def progress_bar(items: Iterable | None = None, **options) -> tqdm:
     """Return a progress bar: in terminals and live notebooks, silent in CI and in the book.
 
     ``SAFECROSS_PROGRESS=0`` silences it anywhere.
@@ -367,6 +424,9 @@ def run(
     folder: Path | None = None,
     shard: tuple[int, int] = (0, 1),
     device: str = "cpu",
+    together: int = 1,
+    backend: str = "loky",
+    scheduler: str | None = None,
 ) -> "Record | None":
     """Compute the record of a config, going on where an interrupted run stopped.
 
@@ -376,14 +436,21 @@ def run(
         The experiment.
     workers : int, optional
         Processes, each with one thread; as many as the machine has cores by default. The numbers
-        do not depend on it.
+        do not depend on it. Not for Dask, whose cluster has its own.
     folder : Path, optional
-        Where parents and pairs are kept; `runs_folder` by default.
+        Where parents and pairs are kept; `runs_folder` by default. All workers must see it.
     shard : tuple of two ints
         ``(i, n)`` computes only the pairs i, i + n, i + 2n, ...; `merge` then joins the shards.
     device : str
         Where the parents are trained, as PyTorch names it; aligning and curves stay on the CPU.
         Another device rounds otherwise, so its numbers agree within `verify`'s tolerance only.
+    together : int
+        Pairs whose parents are trained as one population, >= 1; more than one is faster on a GPU
+        and slower on a CPU. It rounds otherwise, as another device does.
+    backend : {"loky", "dask"}
+        joblib's engine: processes of this machine, or a Dask cluster.
+    scheduler : str, optional
+        Address of the cluster's scheduler, such as ``"tcp://10.0.0.1:8786"``; for Dask only.
 
     Returns
     -------
@@ -396,13 +463,18 @@ def run(
         If the data cannot be had.
     store.StoreError
         If the folder cannot be written; pairs already done are kept.
+    OSError
+        If the scheduler cannot be reached or has no workers.
     ValueError
-        If `shard` or `workers` leaves its range, or there is no such device.
+        If `shard`, `workers` or `together` leaves its range, there is no such device or backend,
+        or the backend and its options do not fit.
     """
-    folder = Path(folder or runs_folder())
+    folder = Path(folder or runs_folder()).resolve()
     _check_device(device)
     checks.whole_number("shard's i", shard[0], 0, checks.whole_number("shard's n", shard[1], 1) - 1)
-    workers = checks.whole_number("workers", joblib.cpu_count() if workers is None else workers, 1)
+    checks.whole_number("together", together, 1)
+    engine.check(backend, scheduler, workers)
+    config = config.replace(dataset=_absolute(config.dataset))
     start = time.time()
     record_folder = folder / "records" / record_name(config)
     todo = range(shard[0], config.n_pairs, shard[1])
@@ -411,30 +483,26 @@ def run(
         return None if shard != (0, 1) else merge(config, folder=folder)
     store.save_json(record_folder / "config.json", config.to_dict())  # what `list_records` reads
     rate = product_rate()
-    tasks = (joblib.delayed(_run_pair)(config, p, folder, device) for p in todo if p not in done)
-    finished = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
-    bar = progress_bar(
-        finished, desc=record_name(config), unit="pair", initial=len(done), total=len(todo)
+    missing = [pair for pair in todo if pair not in done]
+    tasks = (
+        joblib.delayed(_run_pairs)(config, missing[i : i + together], folder, device, together)
+        for i in range(0, len(missing), together)
     )
+    bar = progress_bar(desc=record_name(config), unit="pair", initial=len(done), total=len(todo))
     memory = dict([_memory()])
-    with warnings.catch_warnings():
-        # Loky replaces a worker that has grown, as one does that has loaded a second data set.
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
-        try:
-            for process, peak in bar:
-                memory[process] = max(peak, memory.get(process, 0))
-        except TerminatedWorkerError as error:
-            raise store.StoreError(
-                "a worker process was killed, perhaps for want of memory: run the same command "
-                "again, with fewer workers; what was finished is kept"
-            ) from error
+    with bar, engine.start(backend, scheduler, workers) as (parallel, workers):
+        for pairs, process, peak in parallel(tasks):
+            memory[process] = max(peak, memory.get(process, 0))
+            bar.update(pairs)
     # Workers that were replaced do not count: no more than these were there at once.
-    own, others = memory.pop(os.getpid()), memory.values()
+    own, others = memory.pop(_memory()[0]), memory.values()
     note = {
-        "pairs_computed": len(todo) - len(done),
+        "pairs_computed": len(missing),
         "workers": workers,
+        "backend": backend,
         "threads_per_worker": 1,
         "device": device,
+        "together": together,
         "machine": _machine(),
         "wall_seconds": round(time.time() - start, 1),
         "peak_memory_bytes": own + sum(sorted(others)[-workers:]),
@@ -443,6 +511,11 @@ def run(
     }
     store.save_json(record_folder / f"session-{shard[0]}-of-{shard[1]}-{int(start)}.json", note)
     return None if shard != (0, 1) else merge(config, folder=folder)
+
+
+def _absolute(dataset: str) -> str:
+    """Return a data set's name, or its file's full path: workers may start in another folder."""
+    return dataset if dataset in KNOWN else str(Path(dataset).resolve())
 
 
 def _check_device(device: str) -> None:
@@ -784,18 +857,20 @@ def verify(
     seed : int
         Chooses the pairs.
     tolerance : float
-        Largest accepted difference of loss, relative to max(1, loss), and of accuracy, at t in
-        [0, 1]. On the machine and with the versions that made the record 1e-6 will do; another
-        machine rounds otherwise, and training amplifies rounding: the default only tells that
-        the experiment is the same, not that the pair is. The loss of operators that
-        repeat neurons explodes, and is not held to it, only their accuracy.
+        Largest accepted difference of losses, relative to max(1, loss); of accuracies; and of
+        the counts of neurons and components, relative to the layer's width. On the machine and
+        with the versions that made the record 1e-6 will do; another machine rounds otherwise,
+        and training amplifies rounding: the default only tells that the experiment is the same,
+        not that the pair is. Losses at t outside of [0, 1], and those of operators that repeat
+        neurons, explode: they are held to a tolerance up to 1e-3 only.
     dataset : str, optional
         Where the record's data are, if they are a file of one's own.
 
     Returns
     -------
     pandas.DataFrame
-        pair, operator, loss and accuracy differences (largest over t in [0, 1]), and `ok`.
+        pair; what (an operator, ``"parents"`` or ``"statistics"``); value (loss, accuracy, loss
+        outside [0, 1], share of the width); difference, the largest of them; and ok.
 
     Raises
     ------
@@ -818,20 +893,48 @@ def verify(
     rows = []
     for pair in sorted(int(p) for p in chosen):
         with _one_thread():
-            theta_a, theta_b = (train_parent(config, 2 * pair + side)[0] for side in (0, 1))
-            again = _measure(config, theta_a, theta_b)
-        for i, operator in enumerate(config.operators):
-            rows.append((pair, operator, *_differences(record, pair, operator, again, i)))
-    table = pd.DataFrame(rows, columns=["pair", "operator", "loss", "accuracy"])
-    steady = table["operator"].map(lambda op: get_operator(parse_operator(op)[0]).one_to_one)
-    bounded = (table["loss"] <= tolerance) | (~steady & table["loss"].notna())
-    return table.assign(ok=bounded & (table["accuracy"] <= tolerance))
+            parents = train_parents(config, (2 * pair, 2 * pair + 1))
+            again = _measure(config, *(theta for theta, _ in parents))
+        rows += [(pair, *row) for row in _differences(record, pair, again)]
+    table = pd.DataFrame(rows, columns=["pair", "what", "value", "difference"])
+    explodes = (table["value"] == "loss outside [0, 1]") | (
+        (table["value"] == "loss") & ~table["what"].map(_keeps_parents)
+    )
+    # Comparisons with NaN are false: a loss that is missing is never ok.
+    within = (table["difference"] <= tolerance) | (
+        explodes & (tolerance > 1e-3) & table["difference"].notna()
+    )
+    return table.assign(ok=within)
 
 
-def _differences(record: Record, pair: int, operator: str, again: dict, i: int):
-    rows = record.curves.query("pair == @pair and operator == @operator")
-    inside = ((rows["t"] >= 0) & (rows["t"] <= 1)).to_numpy()
-    loss = rows["loss"].to_numpy(float)
-    difference = abs(loss - again[f"loss.{i}"].numpy()) / np.maximum(1, loss)
-    other = abs(rows["accuracy"].to_numpy(float) - again[f"accuracy.{i}"].numpy())
-    return difference[inside].max(), other[inside].max()
+def _keeps_parents(what: str) -> bool:
+    return what in ("parents", "statistics") or get_operator(parse_operator(what)[0]).one_to_one
+
+
+def _differences(record: Record, pair: int, again: dict) -> list[tuple[str, str, float]]:
+    """Return what differs between a pair of a record and its results computed again."""
+    found = []
+    for i, operator in enumerate(record.config.operators):
+        rows = record.curves.query("pair == @pair and operator == @operator")
+        inside = rows["t"].between(0, 1).to_numpy()
+        loss = rows["loss"].to_numpy(float)
+        relative = abs(loss - again[f"loss.{i}"].numpy()) / np.maximum(1, loss)
+        share = abs(rows["accuracy"].to_numpy(float) - again[f"accuracy.{i}"].numpy())
+        found += [(operator, "loss", relative[inside].max()), (operator, "accuracy", share.max())]
+        if not inside.all():
+            found.append((operator, "loss outside [0, 1]", relative[~inside].max()))
+    (row,) = record.pairs.query("pair == @pair").itertuples()
+    kept = np.array([[row.loss_a, row.accuracy_a], [row.loss_b, row.accuracy_b]])
+    apart = abs(kept - again["parents"].numpy()).max(axis=0)
+    found += [("parents", "loss", apart[0]), ("parents", "accuracy", apart[1])]
+    shares = [0.0]
+    for row in record.statistics.query("pair == @pair").itertuples():
+        new = float(again[f"statistic.{row.layer}.{row.statistic}"])
+        unit = 1 if row.statistic.startswith("mean ") else record.config.hidden[row.layer - 1]
+        if not (np.isnan(new) and np.isnan(row.value)):  # not to be had, then as now
+            shares.append(abs(new - row.value) / unit)
+    return [*found, ("statistics", "share of the width", max(shares, key=_nan_first))]
+
+
+def _nan_first(value: float) -> float:
+    return np.inf if np.isnan(value) else value

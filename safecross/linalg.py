@@ -8,6 +8,9 @@ import torch
 __all__ = ["affine", "product", "product_rate"]
 
 
+_SMALL = 2**21  # multiplications
+
+
 @cache
 def _onednn():
     """Return PyTorch's float32 oneDNN product, or None where this build has none.
@@ -45,7 +48,7 @@ def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     torch.Tensor, shape (..., n, p)
-        The product; of float32 matrices on the CPU outside of autograd by oneDNN, else by
+        The product; of large float32 matrices on the CPU outside of autograd by oneDNN, else by
         `torch.matmul`.
 
     Examples
@@ -54,7 +57,8 @@ def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     tensor([[1., 2.],
             [3., 4.]])
     """
-    if _fits(a, b):
+    # Below a few million operations oneDNN takes longer to prepare than MKL to multiply.
+    if _fits(a, b) and a.numel() * b.shape[1] > _SMALL:
         return _onednn()(a, b.t(), None, "none", [], "")
     return a @ b
 

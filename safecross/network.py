@@ -141,11 +141,26 @@ class Network:
             D matrices of non-negative activations and one of logits.
         """
         x = self.inputs(x)
-        outputs = []
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            x = affine(x, weight, bias).relu()
-            outputs.append(x)
-        return [*outputs, affine(x, self.weights[-1], self.biases[-1])]
+        return self.layers_above(affine(x, self.weights[0], self.biases[0]))
+
+    def layers_above(self, z: torch.Tensor) -> list[torch.Tensor]:
+        """Return `layers` from the first layer's pre-activations, where those are at hand.
+
+        Parameters
+        ----------
+        z : torch.Tensor, shape (..., n, p_1)
+            The first layer before its ReLU.
+
+        Returns
+        -------
+        list of torch.Tensor, shapes (..., n, p_d)
+            As `layers` returns; `z` itself if there is no hidden layer.
+        """
+        outputs = [z]
+        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
+            outputs[-1] = outputs[-1].relu()
+            outputs.append(affine(outputs[-1], weight, bias))
+        return outputs
 
     def __call__(self, x) -> torch.Tensor:
         """Return the logits, shape (..., n, classes), of a batch of examples."""

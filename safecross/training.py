@@ -144,7 +144,8 @@ def _gradient(parameters: list[torch.Tensor], x, y, products: torch.dtype) -> No
         parameters[d].grad = product(delta.mT, layers[d]).to(torch.float32)
         parameters[depth + d].grad = delta.sum(-2).to(torch.float32)
         if d:
-            delta = product(delta, weights[d].mT).mul_(layers[d] > 0)
+            # After a ReLU the sign is its derivative, and several times faster than a comparison.
+            delta = product(delta, weights[d].mT).mul_(layers[d].sign())
 
 
 def _minibatches(n, size, seeds, epoch, population, device) -> Iterator[torch.Tensor]:

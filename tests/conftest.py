@@ -100,7 +100,7 @@ def small_run(small_config, tmp_path_factory) -> Path:
     """Run it once, in a folder that no test may change."""
     folder = tmp_path_factory.mktemp("small-run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "product_rate", lambda: 1e9)
+        patch.setattr(experiment, "product_rate", lambda *_, **__: 1e9)
         experiment.run(small_config, workers=1, folder=folder)
     return folder
 
@@ -119,7 +119,7 @@ def runs(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("SAFECROSS_PROGRESS", "0")
     monkeypatch.setattr(experiment, "committed_folder", lambda: tmp_path / "published")
     # The machine's rate, for the manifest, takes seconds to measure.
-    monkeypatch.setattr(experiment, "product_rate", lambda: 1e9)
+    monkeypatch.setattr(experiment, "product_rate", lambda *_, **__: 1e9)
     return tmp_path / "runs"
 
 

@@ -43,7 +43,7 @@ from safecross.experiment import (
     record_name,
     run,
     runs_folder,
-    train_parent,
+    train_parents,
     verify,
 )
 
@@ -190,7 +190,7 @@ def test_a_batch_larger_than_the_data_is_refused(small_config, runs, changes, me
 
 
 def test_a_parent_is_trained_as_the_config_says(small_config, small_run):
-    theta, seconds = train_parent(small_config, 3)
+    ((theta, seconds),) = train_parents(small_config, [3])
     assert seconds > 0
     kept = load_network(parent_files(small_run)[3])
     for ours, theirs in zip(theta.weights + theta.biases, kept.weights + kept.biases, strict=True):
@@ -277,7 +277,7 @@ def long_run(long_config, tmp_path_factory) -> Path:
 def run_in_child(config: Config, folder: Path, die_at: int = 0) -> None:
     """Run alone in a process group; optionally die by SIGKILL just before a write is final."""
     os.setsid()
-    experiment.product_rate = lambda: 1e9
+    experiment.product_rate = lambda *_, **__: 1e9
     writes = itertools.count(1)
     replace = os.replace
 
@@ -619,10 +619,10 @@ def test_progress_is_silent_where_nobody_looks(monkeypatch, variable, value, cap
 
 
 def test_an_honest_record_is_verified(small_record, own_data):
-    table = verify(small_record, n_pairs=4, dataset=str(own_data))
-    assert len(table) == 4 * 4
+    table = verify(small_record, n_pairs=4, tolerance=1e-5, dataset=str(own_data))
+    assert len(table) == 4 * (4 * 3 + 2 + 1)  # of four pairs: operators, parents, statistics
     assert table["ok"].all()
-    assert table[["loss", "accuracy"]].to_numpy().max() < 1e-5
+    assert table["difference"].max() < 1e-5
 
 
 def test_verification_draws_its_pairs_by_the_seed(small_record, own_data):
@@ -633,31 +633,63 @@ def test_verification_draws_its_pairs_by_the_seed(small_record, own_data):
     assert len(set(drawn)) > 1
 
 
-def forge(folder: Path, column: str, change) -> None:
-    """Alter a curve where it matters and make the checksums fit."""
-    path = folder / "curves.parquet"
-    curves = pd.read_parquet(path)
-    rows = (curves["operator"] == "sc-pwc") & (curves["t"] == 0.5)
-    curves.loc[rows, column] = change(curves.loc[rows, column])
-    curves.to_parquet(path, index=False)
+def forge(folder: Path, name: str, change) -> None:
+    """Alter a table and make the checksums fit."""
+    path = folder / f"{name}.parquet"
+    table = pd.read_parquet(path)
+    change(table)
+    table.to_parquet(path, index=False)
     manifest = store.load_json(folder / "manifest.json")
     manifest["files"][path.name] = store.file_hash(path)
     store.save_json(folder / "manifest.json", manifest)
 
 
+def at(operator: str, t: float, column: str, change):
+    def alter(curves: pd.DataFrame) -> None:
+        rows = (curves["operator"] == operator) & (curves["t"] == t)
+        assert rows.any()
+        curves.loc[rows, column] = change(curves.loc[rows, column])
+
+    return alter
+
+
+def scaled(column: str, factor: float):
+    def alter(frame: pd.DataFrame) -> None:
+        frame[column] *= factor
+
+    return alter
+
+
 @pytest.mark.parametrize(
-    ("column", "change"),
+    ("name", "change", "what", "value", "tolerance"),
     [
-        ("loss", lambda loss: 0.8 * loss),
-        ("loss", lambda loss: np.nan * loss),
-        ("accuracy", lambda accuracy: accuracy + 0.2),
+        ("curves", at("sc-pwc", 0.5, "loss", lambda x: 0.8 * x), "sc-pwc", "loss", 0.1),
+        ("curves", at("sc-pwc", 0.5, "loss", lambda x: np.nan * x), "sc-pwc", "loss", 0.1),
+        ("curves", at("sc-pwc", 0.5, "accuracy", lambda x: x + 0.2), "sc-pwc", "accuracy", 0.1),
+        ("curves", at("naive", -0.25, "accuracy", lambda x: x + 0.2), "naive", "accuracy", 0.1),
+        ("curves", at("naive", -0.25, "loss", lambda x: x + 3e-3), "naive", None, 1e-4),
+        ("curves", at("naive", -0.25, "loss", lambda x: np.nan * x), "naive", None, 0.1),
+        ("curves", at("sc-pwc-semi", 0, "loss", lambda x: x + 3e-3), "sc-pwc-semi", "loss", 1e-4),
+        ("pairs", scaled("loss_b", 1.3), "parents", "loss", 0.1),
+        ("pairs", scaled("accuracy_a", 0.5), "parents", "accuracy", 0.1),
+        ("statistics", scaled("value", 1.5), "statistics", "share of the width", 0.1),
+        ("statistics", scaled("value", np.nan), "statistics", "share of the width", 0.1),
     ],
 )
-def test_an_altered_record_is_found_out(copied, own_data, column, change):
-    forge(record_folder(copied), column, change)
-    table = verify(load_record(record_folder(copied)), n_pairs=2, dataset=str(own_data))
-    assert not table[table["operator"] == "sc-pwc"]["ok"].any()
-    assert table[table["operator"] != "sc-pwc"]["ok"].all()
+def test_an_altered_record_is_found_out(copied, own_data, name, change, what, value, tolerance):
+    forge(record_folder(copied), name, change)
+    record = load_record(record_folder(copied))
+    table = verify(record, n_pairs=2, tolerance=tolerance, dataset=str(own_data))
+    forged = (table["what"] == what) & (table["value"] == (value or "loss outside [0, 1]"))
+    assert forged.sum() == 2
+    assert (table["ok"] == ~forged).all()
+
+
+def test_a_loose_tolerance_leaves_out_the_losses_that_explode(copied, own_data):
+    forge(record_folder(copied), "curves", at("naive", -0.25, "loss", lambda x: 9 * x))
+    forge(record_folder(copied), "curves", at("sc-pwc-semi", 0.5, "loss", lambda x: 9 * x))
+    record = load_record(record_folder(copied))
+    assert verify(record, n_pairs=2, dataset=str(own_data))["ok"].all()
 
 
 def test_other_data_than_the_records_are_refused(small_record, other_data):

@@ -66,12 +66,15 @@ def test_float32_on_the_cpu_takes_the_fast_path_and_only_outside_of_autograd(mon
     calls = []
     monkeypatch.setattr(linalg, "_onednn", lambda: lambda a, bt, *rest: calls.append(a) or a @ bt.T)
     with torch.no_grad():
-        product(draw(5, 7), draw(7, 3))
+        product(draw(64, 256), draw(256, 129))
         assert len(calls) == 1
+        product(draw(64, 256), draw(256, 128))  # too small to be worth it
+        affine(draw(5, 7), draw(7, 3), draw(3))
+        assert len(calls) == 2
         product(draw(5, 7, dtype=torch.float64), draw(7, 3, dtype=torch.float64))
         product(draw(2, 5, 7), draw(2, 7, 3))
-    product(draw(5, 7), draw(7, 3))
-    assert len(calls) == 1
+    product(draw(64, 256), draw(256, 129))
+    assert len(calls) == 2
 
 
 def test_products_on_a_device(device):

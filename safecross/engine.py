@@ -1,0 +1,135 @@
+"""Where tasks run: processes of this machine, or a Dask cluster; joblib is the only interface."""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+
+import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from . import checks, store
+
+__all__ = ["BACKENDS", "check", "start"]
+
+#: joblib's engines by name.
+BACKENDS = ("loky", "dask")
+
+
+def check(backend: str, scheduler: str | None = None, workers: int | None = None) -> None:
+    """Raise ValueError if an engine's options do not fit it.
+
+    Parameters
+    ----------
+    backend : {"loky", "dask"}
+        Processes of this machine, or a Dask cluster.
+    scheduler : str, optional
+        Address of the cluster's scheduler; Dask needs it.
+    workers : int, optional
+        Processes of this machine, >= 1; a Dask cluster has its own.
+
+    Raises
+    ------
+    ValueError
+        The message says what was expected and what was found.
+
+    Examples
+    --------
+    >>> check("loky", workers=2)
+    >>> check("dask", "tcp://127.0.0.1:8786")
+    """
+    if backend not in BACKENDS:
+        raise ValueError(checks.unknown("backend", backend, BACKENDS))
+    if workers is not None:
+        checks.whole_number("workers", workers, 1)
+    if backend == "loky" and scheduler is not None:
+        raise ValueError(f"a scheduler is for the backend dask; found {scheduler!r} with loky")
+    if backend == "dask" and scheduler is None:
+        raise ValueError(
+            "the backend dask needs the address of a scheduler, such as tcp://127.0.0.1:8786; "
+            "'dask scheduler' starts one and prints it"
+        )
+    if backend == "dask" and workers is not None:
+        raise ValueError(
+            f"a Dask cluster has its own workers; found workers = {workers}. Start more of them "
+            "with 'dask worker ADDRESS --nthreads 1'"
+        )
+
+
+@contextlib.contextmanager
+def start(
+    backend: str = "loky", scheduler: str | None = None, workers: int | None = None
+) -> Iterator[tuple[Callable[[Iterable], Iterator], int]]:
+    """Start an engine, and close it at the end.
+
+    Parameters
+    ----------
+    backend, scheduler, workers
+        As for `check`.
+
+    Yields
+    ------
+    parallel : callable
+        Takes an iterable of `joblib.delayed` calls, asked for as they are needed, and returns an
+        iterator of their results in the order in which they finish.
+    workers : int
+        How many tasks run at once.
+
+    Raises
+    ------
+    store.StoreError
+        If a worker was killed: on this machine once, on a cluster too often for one task.
+    OSError
+        If the scheduler cannot be reached or has no workers.
+    ValueError
+        As `check`, or if Dask is not installed.
+
+    Examples
+    --------
+    >>> with start(workers=1) as (parallel, workers):
+    ...     sorted(parallel(joblib.delayed(abs)(i) for i in (-2, 1))), workers
+    ([1, 2], 1)
+    """
+    check(backend, scheduler, workers)
+    with _loky(workers) if backend == "loky" else _dask(scheduler) as n_jobs:
+        yield joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered"), n_jobs
+
+
+@contextlib.contextmanager
+def _loky(workers: int | None) -> Iterator[int]:
+    with warnings.catch_warnings():
+        # Loky replaces a worker that has grown, as one does that has loaded a second data set.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
+        try:
+            yield workers or joblib.cpu_count()
+        except TerminatedWorkerError as error:
+            raise store.StoreError(
+                "a worker process was killed, perhaps for want of memory: run the same command "
+                "again, with fewer workers; what was finished is kept"
+            ) from error
+
+
+@contextlib.contextmanager
+def _dask(scheduler: str) -> Iterator[int]:
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        raise ValueError(
+            "the backend dask needs the package distributed: pip install 'safecross[dask]'"
+        ) from error
+    with (
+        Client(scheduler, set_as_default=False) as client,
+        joblib.parallel_config(backend="dask", client=client),
+    ):
+        workers = sum(client.ncores().values())
+        if not workers:
+            raise OSError(
+                f"the scheduler at {scheduler} has no workers: start some with "
+                f"'dask worker {scheduler} --nthreads 1'"
+            )
+        try:
+            yield workers
+        except KilledWorker as error:
+            raise store.StoreError(
+                "one task's workers were killed again and again, perhaps for want of memory: run "
+                f"the same command again on larger ones; what was finished is kept ({error})"
+            ) from error
