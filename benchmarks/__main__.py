@@ -1,209 +1,457 @@
-"""``make bench``: one run, every figure a ratio of times measured in it; JSON, printed too.
+"""``make bench``: the package against its peers and against the machine, all measured in one run.
 
-Each time is the fastest of its repeats, with the slowest beside it as the spread. Where something
-is compared with a peer, the results are asserted equal first.
+Every figure is a ratio of times taken turn by turn, so that what slows the machine slows both; it
+is given as the median of its repeats with the smallest and the largest. Where something is compared
+with a peer, the results are asserted equal first. Writes ``book/results/benchmark.json``, which the
+book's chapters on costs and scale show.
 """
 
 import argparse
+import itertools
 import json
 import os
-import platform
+import resource
+import subprocess
+import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from distributed import Client, LocalCluster
 from sklearn.cross_decomposition import CCA as SklearnCCA
+from statsmodels.multivariate.cancorr import CanCorr
 
 from safecross import (
     FirstLayer,
+    LayerPair,
     Network,
     align_layers,
     cca_of_pair,
     correlation,
     crossover_curve,
     evaluate,
+    initialise,
     interpolate,
     layer_pairs,
     load_data,
     train,
 )
 from safecross.config import parse_operator
+from safecross.costs import measure_costs
 from safecross.crossover import GRID
+from safecross.experiment import committed_folder, machine_name, run
 from safecross.linalg import product_rate
-from safecross.paper import MAIN, main_config
+from safecross.operators import OPERATORS, alignment_memory
+from safecross.paper import MAIN, main_config, sc_cca
 from safecross.store import save_json
 from safecross.training import training_operations
 
-OUTPUT = Path(__file__).parents[1] / "book" / "results" / "benchmark.json"
+#: The paper's operators: Figure 3 and Section 4.2.
+FIVE = ("naive", "bias-sort", "sc-cca", "sc-pwc", "sc-pwc-semi")
+
+_rows: list[dict] = []
 
 
-def fastest(work: Callable, repeats: int = 3) -> tuple[float, float, object]:
-    """Return the fastest and the slowest seconds of some calls, and the last result."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds), max(seconds), result
+def report(group: str, what: str, ratios, unit: str, wanted: str = "") -> None:
+    """Keep a figure for the table and print it."""
+    ratios = np.sort(np.atleast_1d(np.asarray(ratios, float)))
+    row = {"group": group, "what": what, "value": np.median(ratios), "low": ratios[0]}
+    row |= {"high": ratios[-1], "unit": unit, "wanted": wanted}
+    _rows.append({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in row.items()})
+    print(f"{group}: {what}: {row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}] {unit}")
 
 
-def limits() -> dict[str, float]:
-    """Return rates of large products in operations a second, and of a copy in bytes a second."""
+def timed(work: Callable) -> tuple[float, object]:
+    """Return the seconds of a call and what it returned."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def copy_rate() -> float:
+    """Return the rate of a copy that no cache holds, in bytes read and written a second."""
     block = torch.ones(2**26)
-    seconds, _, _ = fastest(block.clone, 5)
-    return {
-        "float32 products": product_rate(2048, torch.float32),
-        "float64 products": product_rate(2048, torch.float64),
-        "bfloat16 products": product_rate(2048, torch.bfloat16),
-        "memory copy": 2 * block.numel() * 4 / seconds,
-    }
+    block.clone()
+    return 2 * 4 * block.numel() / min(timed(block.clone)[0] for _ in range(5))
 
 
-def training(name: str, examples: int) -> dict[str, float]:
-    """Return the share of the float32 limit that training reaches, alone and as a population."""
+# 1. The machine's own limits
+
+
+def limits() -> None:
+    """Measure large products and a copy."""
+    for threads in sorted({1, torch.get_num_threads()}):
+        with threads_at(threads):
+            for kind in ("float32", "float64", "bfloat16"):
+                rates = [product_rate(2048, getattr(torch, kind), repeats=2) for _ in range(3)]
+                report(
+                    "limit",
+                    f"{kind} products, {threads} thread(s)",
+                    np.array(rates) / 1e9,
+                    "GFLOP/s",
+                )
+            report("limit", f"memory copy, {threads} thread(s)", copy_rate() / 1e9, "GB/s")
+
+
+class threads_at:
+    """PyTorch's threads for a while."""
+
+    def __init__(self, threads: int):
+        self.threads, self.before = threads, torch.get_num_threads()
+
+    def __enter__(self):
+        torch.set_num_threads(self.threads)
+
+    def __exit__(self, *_):
+        torch.set_num_threads(self.before)
+
+
+# 2. Training
+
+
+def training(name: str, examples: int = 25_600, repeats: int = 5) -> None:
+    """Measure the share of the float32 limit that training reaches, on one thread."""
     data = load_data(name)
     x, y = data.x_train[:examples], data.y_train[:examples]
     hidden = MAIN[name]["hidden"]
-    widths = (data.n_inputs, *hidden, data.n_classes)
-    operations = training_operations(widths, len(x), 1)
-    settings = {"epochs": 1, "n_classes": data.n_classes}
-    alone, slow, _ = fastest(lambda: train(x, y, hidden, 0, **settings))
-    together, slow_t, _ = fastest(lambda: train(x, y, hidden, range(4), **settings), 2)
-    limit = product_rate()
-    return {
-        f"{name}: training, one network": (operations / alone / limit, operations / slow / limit),
-        f"{name}: training, population of 4": (
-            4 * operations / together / limit,
-            4 * operations / slow_t / limit,
-        ),
+    operations = training_operations((data.n_inputs, *hidden, data.n_classes), len(x), 1)
+    ways = {
+        "alone": (0, torch.float32),
+        "in a population of 4": (range(4), torch.float32),
+        "alone, bfloat16 products": (0, torch.bfloat16),
     }
+    wanted = {"alone": {"mnist": ">= 0.60", "cifar10": ">= 0.45"}[name]}
+    with threads_at(1):
+        for way, (seeds, products) in ways.items():
+            count = 1 if seeds == 0 else len(seeds)
+            shares = []
+            for _ in range(repeats if count == 1 else 2):
+                before = product_rate(1024, repeats=5)
+                seconds, _ = timed(
+                    lambda s=seeds, p=products: train(
+                        x, y, hidden, s, epochs=1, n_classes=data.n_classes, products=p
+                    )
+                )
+                rate = (before + product_rate(1024, repeats=5)) / 2
+                shares.append(count * operations / seconds / rate)
+            report(
+                "training", f"{name}, {way}", shares, "of the float32 limit", wanted.get(way, "")
+            )
+
+
+# 3. One pair, and its floor
 
 
 def parents(name: str) -> tuple[Network, Network, torch.Tensor, torch.Tensor]:
-    """Return a pair of parents of the paper's architecture after one epoch, and the test split."""
+    """Return parents of Section 5.1 after one epoch, and the validation examples."""
     data = load_data(name)
     hidden = MAIN[name]["hidden"]
     a, b = (
         train(data.x_train, data.y_train, hidden, seed, epochs=1, n_classes=data.n_classes)
         for seed in (0, 1)
     )
-    return a, b, *data.split("test")
+    return a, b, *data.split("validation")
 
 
-def pair(name: str, a: Network, b: Network, x, y) -> dict[str, float]:
-    """Return seconds of one pair with every operator, over the floor of its products."""
-    operators = main_config(name).operators
+def pair(name: str, a: Network, b: Network, x, y, repeats: int = 5) -> None:
+    """Measure one pair with the paper's five operators, on one thread, over its floor."""
+    operators = [sc_cca(name) if op == "sc-cca" else op for op in FIVE]
 
-    def whole():
-        pairs, first = layer_pairs(a, b, x), FirstLayer(a, b, x)
+    def whole() -> dict[str, float]:
+        seconds = {}
+        seconds["first layer"], first = timed(lambda: FirstLayer(a, b, x))
+        seconds["activations"], layers = timed(
+            lambda: (a.layers_above(first.za)[:-1], b.layers_above(first.zb)[:-1])
+        )
+        pairs = [LayerPair(la, lb) for la, lb in zip(*layers, strict=True)]
+        seconds["correlations"], _ = timed(lambda: [p.between for p in pairs])
+        seconds["covariances and eigenvectors"], _ = timed(lambda: [p.bases(True) for p in pairs])
         for operator in operators:
             kind, options = parse_operator(operator)
-            alignment = align_layers(a, b, pairs, kind, **options)
-            crossover_curve(a, b, x, y, alignment=alignment, first=first)
+            seconds[f"align {operator}"], alignment = timed(
+                lambda k=kind, o=options: align_layers(a, b, pairs, k, **o)
+            )
+            seconds[f"curve {operator}"], _ = timed(
+                lambda al=alignment: crossover_curve(a, b, x, y, alignment=al, first=first)
+            )
+        return seconds
 
-    seconds, slow, _ = fastest(whole)
-    n, deep = len(x), list(zip(a.widths[1:-1], a.widths[2:], strict=True))
-    single = 2 * 2 * n * sum(p * q for p, q in zip(a.widths, a.widths[1:], strict=False))
-    single += len(operators) * len(GRID) * 2 * n * sum(p * q for p, q in deep)
-    double = 3 * 2 * n * sum(p * p for p in a.widths[1:-1])
-    # Each t reads both parents' first layer and writes their mixture once.
-    moved = len(operators) * len(GRID) * 3 * 4 * n * a.widths[1]
-    floor = single / product_rate() + double / product_rate(dtype=torch.float64)
-    floor += moved / limits()["memory copy"]
-    return {f"{name}: one pair, {len(operators)} operators, over its floor": (
-        seconds / floor, slow / floor)}  # fmt: skip
-
-
-def curve(name: str, a: Network, b: Network, x, y) -> dict[str, float]:
-    """Return how much faster the curve is than full forward passes, results equal."""
-    ours, slow, found = fastest(lambda: crossover_curve(a, b, x, y))
-
-    def full():
-        return [float(evaluate(interpolate(a, b, t), x, y)[0]) for t in GRID]
-
-    theirs, _, expected = fastest(full, 2)
-    np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
-    return {f"{name}: curve of 31 points, times faster than full forward passes": (
-        theirs / ours, theirs / slow)}  # fmt: skip
+    with threads_at(1):
+        whole()
+        over, steps = [], []
+        for _ in range(repeats):
+            floor = pair_floor(a, len(x), len(operators))
+            steps.append(whole())
+            over.append(sum(steps[-1].values()) / floor)
+    report("pair", f"{name}, five operators", over, "times its floor", "<= 2")
+    for step in steps[0]:
+        report("pair", f"{name}, {step}", [s[step] for s in steps], "s")
 
 
-def peers(a: Network, b: Network, x) -> dict[str, float]:
-    """Return how much faster correlations and CCA are than what a user would else take."""
+def pair_floor(a: Network, n: int, operators: int) -> float:
+    """Return the seconds of the operations and bytes that a pair cannot avoid, at today's limits.
+
+    float32 products: both parents forward, and at each t of each operator the layers above the
+    first. float64: the three correlation matrices (the symmetric ones by half), the eigenvectors
+    of two (14/3 p^3 each for reduction, divide and conquer, back-transformation) and one product
+    of singular vectors and weights. Bytes: at each t both first layers are read and their mixture
+    is written, then read by the product.
+    """
+    hidden = a.widths[1:-1]
+    layers = list(itertools.pairwise(a.widths))
+    points = operators * len(GRID)
+    single = (
+        2 * n * (2 * sum(p * q for p, q in layers) + points * sum(p * q for p, q in layers[1:]))
+    )
+    double = sum(4 * n * p * p + (2 * 14 / 3 + 6) * p**3 for p in hidden)
+    moved = points * n * hidden[0] * 4 * 4
+    seconds = single / product_rate(1024, repeats=5)
+    seconds += double / product_rate(1024, torch.float64, repeats=5)
+    return seconds + moved / copy_rate()
+
+
+def curve(name: str, a: Network, b: Network, x, y, repeats: int = 3) -> None:
+    """Measure the curve against full forward passes."""
+    ratios = []
+    with threads_at(1):
+        crossover_curve(a, b, x, y)
+        for _ in range(repeats):
+            ours, found = timed(lambda: crossover_curve(a, b, x, y))
+            theirs, expected = timed(
+                lambda: [float(evaluate(interpolate(a, b, t), x, y)[0]) for t in GRID]
+            )
+            np.testing.assert_allclose(found.loss, expected, rtol=1e-5)
+            ratios.append(theirs / ours)
+    what = f"{name}, curve of {len(GRID)} points against full forward passes"
+    report("peers", what, ratios, "times faster", ">= 6")
+
+
+# 4. Peers
+
+
+def peers(a: Network, b: Network, x) -> None:
+    """Measure correlations and CCA of a layer's activations against what one would else take."""
     layers = layer_pairs(a, b, x)[0]
     la, lb = layers.la.double().numpy(), layers.lb.double().numpy()
-    alive = np.flatnonzero((la.std(0) > 0) & (lb.std(0) > 0))[:60]
-    loop_a, loop_b = la[:, alive], lb[:, alive]
-    ours, slow, found = fastest(lambda: correlation(loop_a, loop_b))
-    loop, _, expected = fastest(
-        lambda: [[np.corrcoef(u, v)[0, 1] for v in loop_b.T] for u in loop_a.T], 1
-    )
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-10)
-    whole, slow_w, every = fastest(lambda: correlation(layers.la, layers.lb))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        once, _, numpys = fastest(lambda: np.corrcoef(la, lb, rowvar=False))
-    block = numpys[: la.shape[1], la.shape[1] :]
-    np.testing.assert_allclose(every.numpy(), np.nan_to_num(block), atol=1e-10)
-    return {
-        "correlations, times faster than numpy.corrcoef in a double loop": (
-            loop / ours,
-            loop / slow,
-        ),
-        "correlations, times faster than numpy.corrcoef once": (once / whole, once / slow_w),
-    } | cca_peer(a, b, x)
+    rows_a, rows_b = (np.ascontiguousarray(layer.T) for layer in (la, lb))
+    with threads_at(1), np.errstate(invalid="ignore", divide="ignore"):
+        loop, expected = timed(
+            lambda: np.array([[np.corrcoef(u, v)[0, 1] for v in rows_b] for u in rows_a])
+        )
+        loops, once = [], []
+        for _ in range(5):
+            ours, found = timed(lambda: correlation(layers.la, layers.lb))
+            loops.append(loop / ours)
+            theirs, whole = timed(lambda: np.corrcoef(la, lb, rowvar=False))
+            once.append(theirs / ours)
+    np.testing.assert_allclose(found.numpy(), np.nan_to_num(expected), atol=1e-10)
+    block = whole[: la.shape[1], la.shape[1] :]
+    np.testing.assert_allclose(found.numpy(), np.nan_to_num(block), atol=1e-10)
+    p = la.shape[1]
+    report("peers", f"{p} x {p} correlations against numpy.corrcoef in a double loop", loops,
+           "times faster", ">= 100")  # fmt: skip
+    report("peers", f"{p} x {p} correlations against numpy.corrcoef once", once, "times faster")
 
 
-def cca_peer(a: Network, b: Network, x, components: int = 8) -> dict[str, float]:
-    """Return how much faster all of SVCCA-256 is than some components of scikit-learn's CCA."""
+def cca_peers(a: Network, b: Network, x, directions: int = 256, components: int = 32) -> None:
+    """Measure SVCCA from the activations on against libraries' CCA of its principal directions."""
 
     def whole():
         layers = layer_pairs(a, b, x)[0]
-        return layers, cca_of_pair(layers, directions=256)
+        return layers, cca_of_pair(layers, directions=directions)
 
-    ours, slow, (layers, result) = fastest(whole)
-    scores = []
-    for layer, within in ((layers.la, layers.within_a), (layers.lb, layers.within_b)):
-        z = np.nan_to_num((layer.double() - layer.double().mean(0)) / layer.double().std(0))
-        scores.append(z @ np.linalg.eigh(within.numpy())[1][:, -256:])
-    model = SklearnCCA(n_components=components, max_iter=5000, tol=1e-9)
-    theirs, _, fitted = fastest(lambda: model.fit(*scores), 1)
-    pairs = (
-        zip(fitted.x_scores_.T, fitted.y_scores_.T, strict=True)
-        if hasattr(fitted, "x_scores_")
-        else zip(*(s.T for s in fitted.transform(*scores)), strict=True)
-    )
-    found = sorted((np.corrcoef(u, v)[0, 1] for u, v in pairs), reverse=True)
+    with threads_at(1):
+        ours = [timed(whole)[0] for _ in range(5)]
+        layers, result = whole()
+        scores = []
+        for layer, within in ((layers.la, layers.within_a), (layers.lb, layers.within_b)):
+            z = np.nan_to_num((layer.double() - layer.double().mean(0)) / layer.double().std(0))
+            scores.append(z @ np.linalg.eigh(within.numpy())[1][:, -directions:])
+        svd, fitted = timed(lambda: CanCorr(*scores))
+        np.testing.assert_allclose(fitted.cancorr, result.correlations, atol=1e-4)
+        what = f"SVCCA-{directions} against statsmodels' CCA by SVD, all components"
+        report("peers", what, [svd / s for s in ours], "times faster")
+        model = SklearnCCA(n_components=components, max_iter=5000, tol=1e-9)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says where it has not converged
+            theirs, fitted = timed(lambda: model.fit(*scores))
+        pairs = zip(*(s.T for s in fitted.transform(*scores)), strict=True)
+        found = sorted((np.corrcoef(u, v)[0, 1] for u, v in pairs), reverse=True)
     np.testing.assert_allclose(found, result.correlations[:components], atol=1e-4)
-    label = f"all of SVCCA-256, times faster than {components} components of scikit-learn's CCA"
-    return {label: (theirs / ours, theirs / slow)}
+    what = (
+        f"SVCCA-{directions}, all components, against the first {components} of scikit-learn's CCA"
+    )
+    report("peers", what, [theirs / s for s in ours], "times faster", ">= 100")
+
+
+# 5. Growth
+
+
+def growth() -> list[dict]:
+    """Measure the steps over examples, neurons and directions, and aligning over the depth."""
+    with threads_at(1):
+        costs = measure_costs([1250, 2500, 5000, 10_000], [512], [512], repeats=2)
+        costs = [c for c in costs.to_dict("records") if c["varied"] == "n"]
+        wide = measure_costs([4096], [512, 1024, 2048], [256], repeats=1)
+        costs += [c for c in wide.to_dict("records") if c["varied"] == "p"]
+        for depth in (1, 2, 5, 10):
+            a, b = (initialise((100, *(100,) * depth, 10), seed) for seed in (0, 1))
+            x = torch.rand(5000, 100, generator=torch.Generator().manual_seed(0))
+            y = torch.arange(5000) % 10
+
+            def whole(a=a, b=b, x=x, y=y):
+                pairs, first = layer_pairs(a, b, x), FirstLayer(a, b, x)
+                for operator in FIVE:
+                    alignment = align_layers(a, b, pairs, operator)
+                    crossover_curve(a, b, x, y, alignment=alignment, first=first)
+
+            seconds = min(timed(whole)[0] for _ in range(3))
+            costs.append({"step": "one pair, width 100", "varied": "depth", "depth": depth,
+                          "seconds": seconds})  # fmt: skip
+    return costs
+
+
+def pairs_growth(counts=(1, 10, 100)) -> list[dict]:
+    """Measure a run of the embedded data over the number of pairs: time, memory and files."""
+    found = []
+    for count in (1, *counts):  # the first starts the workers
+        with tempfile.TemporaryDirectory() as folder:
+            config = main_config("mnist5k", count, seed=7, epochs=5)
+            seconds, record = timed(lambda c=config, f=folder: run(c, folder=Path(f), workers=2))
+            size = sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file())
+            memory = record.manifest["sessions"][0]["peak_memory_bytes"]
+            found.append({"pairs": count, "seconds": seconds, "peak_memory_bytes": memory,
+                          "bytes_on_disk": size})  # fmt: skip
+    return found[1:]
+
+
+def wide(p: int, n: int) -> None:
+    """Align two layers of p neurons on n examples by every operator; print what it took."""
+    generator = torch.Generator().manual_seed(0)
+    # A layer of its own on top of shared features, so that neurons correlate.
+    x = torch.randn(n, 64, generator=generator)
+    a, b = (initialise((64, p, 10), seed) for seed in (0, 1))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pairs = layer_pairs(a, b, x)
+    seconds = {}
+    for operator in OPERATORS:
+        seconds[operator], _ = timed(lambda o=operator: align_layers(a, b, pairs, o))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"p": p, "n": n, "seconds": seconds, "process_bytes": 1024 * peak,
+                      "taken_bytes": 1024 * (peak - before),
+                      "announced_bytes": alignment_memory(n, [p])}))  # fmt: skip
+
+
+def wide_layers(sizes=(1024, 2048, 4096), n: int = 10_000) -> list[dict]:
+    """Measure `wide` in processes of their own."""
+    found = []
+    for p in sizes:
+        words = [sys.executable, "-m", "benchmarks", "--wide", str(p), str(n)]
+        lines = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        found.append(json.loads(lines.splitlines()[-1]))
+        print(f"wide layers: {found[-1]}")
+    return found
+
+
+# 6. Workers, and bfloat16
+
+
+def workers(counts=(1, 2, 4), pairs: int = 8) -> list[dict]:
+    """Measure a run of MNIST after one epoch with several numbers of workers."""
+    found = []
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            record = run(main_config("mnist", pairs, epochs=1), workers=count, folder=Path(folder))
+            (session,) = record.manifest["sessions"]
+            found.append({"workers": count, "pairs": pairs, "seconds": session["wall_seconds"],
+                          "peak_memory_bytes": session["peak_memory_bytes"],
+                          "curves_sha256": record.manifest["files"]["curves.parquet"]})  # fmt: skip
+            print(f"workers: {found[-1]}")
+    assert len({row.pop("curves_sha256") for row in found}) == 1, "workers change the numbers"
+    return found
+
+
+def scheduler(tasks: int = 1000) -> dict:
+    """Measure what an empty task costs a Dask scheduler with two worker processes."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        with Client(cluster) as client:
+            client.gather(client.map(abs, range(100), pure=False))
+            seconds, _ = timed(lambda: client.gather(client.map(abs, range(tasks), pure=False)))
+    return {"tasks": tasks, "seconds_a_task": seconds / tasks}
+
+
+def bfloat16(pairs: int = 4) -> list[dict]:
+    """Measure what bfloat16 products do to the parents and to the curves."""
+    found = []
+    for name in ("mnist", "cifar10"):
+        records = {}
+        for products in ("float32", "bfloat16"):
+            with tempfile.TemporaryDirectory() as folder:
+                config = main_config(name, pairs, products=products)
+                records[products] = run(config, folder=Path(folder))
+        for what in ("parents", *records["float32"].config.operators):
+            row = {"dataset": name, "what": what, "pairs": pairs}
+            for products, record in records.items():
+                for column in ("loss", "accuracy"):
+                    values = (
+                        record.pairs[[f"{column}_a", f"{column}_b"]].to_numpy()
+                        if what == "parents"
+                        else record.at(0.5, column)[what].to_numpy()
+                    )
+                    row[f"{column}_{products}"] = float(values.mean())
+            found.append(row)
+        seconds = [
+            r.timings.query("step in ('train a', 'train b')")["seconds"].sum()
+            for r in records.values()
+        ]
+        report("training", f"{name}, bfloat16 against float32 products", seconds[0] / seconds[1],
+               "times faster")  # fmt: skip
+    return found
 
 
 def main() -> None:
-    """Run all benchmarks on one thread a core, print the table and write it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
+    """Run all benchmarks, print them and write the JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--output", type=Path, default=committed_folder() / "benchmark.json")
+    parser.add_argument("--wide", nargs=2, type=int, metavar=("P", "N"), help="only this, alone")
     options = parser.parse_args()
+    if options.wide:
+        wide(*options.wide)
+        return
+    os.environ.setdefault("SAFECROSS_PROGRESS", "0")
     start = time.time()
-    machine = limits()
-    ratios: dict[str, tuple[float, float]] = {}
+    limits()
     for name in ("mnist", "cifar10"):
-        ratios |= training(name, 20_000)
+        training(name)
         a, b, x, y = parents(name)
-        ratios |= pair(name, a, b, x, y) | curve(name, a, b, x, y)
+        pair(name, a, b, x, y)
+        curve(name, a, b, x, y)
         if name == "mnist":
-            ratios |= peers(a, b, x)
-    report = {
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+            peers(a, b, x)
+            cca_peers(a, b, x)
+    costs = growth()
+    content = {
+        "rows": _rows,
+        "costs": costs,
+        "pairs": pairs_growth(),
+        "wide": wide_layers(),
+        "workers": workers(),
+        "scheduler": scheduler(),
+        "bfloat16": bfloat16(),
+        "machine": machine_name(),
+        "packages": {
+            n: version(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "statsmodels")
+        },
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "wall_seconds": round(time.time() - start, 1),
-        "limits": {name: float(f"{value:.4g}") for name, value in machine.items()},
-        "ratios": {k: [float(f"{v:.4g}") for v in pair] for k, pair in ratios.items()},
     }
-    save_json(options.output, report)
-    print(json.dumps(report, indent=2))
+    content["wall_seconds"] = round(time.time() - start, 1)
+    save_json(options.output, content)
+    print(f"{content['wall_seconds']} s; wrote {options.output}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Count the cost
 #
-# - **You will** measure what aligning costs, step by step, and see how it grows.
+# - **You will** measure what aligning costs, step by step, see how it grows, and how far that is
+#   from what the machine can do.
 # - **You need** [chapter 2](02-canonical-correlation.ipynb) and [chapter 4](04-matching.ipynb).
 # - **Runtime:** the growth curves are measured now, on the machine that executes this page; seconds
 #   to a few minutes, depending on the sizes asked for.
@@ -22,7 +23,13 @@ import torch
 
 from safecross import plots
 from safecross.analysis import interval
-from safecross.costs import fit_exponents, measure_costs, predicted_exponents
+from safecross.costs import (
+    fit_exponents,
+    load_benchmark,
+    measure_costs,
+    predicted_exponents,
+    training_share,
+)
 from safecross.results import load_records, measured_and_published, roles, say_where
 
 records = load_records(datasets, n_pairs, seed)
@@ -106,6 +113,122 @@ plots.table(
     pd.DataFrame(rows),
     f"Seconds of each step of a pair, one thread; {n_pairs} pairs, seed {seed}. A curve is evaluated at "
     "all t of its record.",
+)
+
+# %% [markdown]
+# The products of training are the work that nothing can spare. How fast are they done? Each record
+# made since it is measured notes the time of one large float32 product beside each pair.
+
+# %% tags=["hide-input"]
+rows = []
+for name, record in records.items():
+    if "product" in set(record.timings["step"]):
+        share = training_share(record)
+        rows.append(
+            {
+                "data set": name,
+                "share of the float32 limit, mean and 95% interval": interval(share).format(2),
+                "lowest": f"{share.min():.2f}",
+                "highest": f"{share.max():.2f}",
+            }
+        )
+if rows:
+    plots.table(
+        pd.DataFrame(rows),
+        f"Training's rate over that of a large float32 product on the same thread, {n_pairs} pairs "
+        "of each data set; all other operations of training count as time lost.",
+    )
+
+# %% [markdown]
+# ## Against the machine and against other libraries
+#
+# `make bench` measures the package where it was made, in one run of a few minutes: the machine's own
+# limits, how near the work comes to them, and what one would otherwise take for it. All are ratios of
+# times taken turn by turn; where another library computes the same, the results were equal first. A
+# pair's floor is the time of the operations and bytes that it cannot avoid, at the limits.
+
+# %% tags=["hide-input"]
+benchmark = load_benchmark()
+measured = pd.DataFrame(benchmark["rows"])
+spread = [f"{row.value:.3g} [{row.low:.3g}, {row.high:.3g}]" for row in measured.itertuples()]
+measured["median [lowest, highest]"] = spread
+where = f"{benchmark['machine']}, {benchmark['finished'][:10]}"
+for group, caption in (
+    ("limit", "The machine's own limits"),
+    ("training", "Training of the paper's networks, one thread"),
+    ("pair", "One pair with the paper's five operators, one thread, and its steps"),
+    ("peers", "Against what one would otherwise take, one thread"),
+):
+    plots.table(
+        measured.loc[measured["group"] == group, ["what", "median [lowest, highest]", "unit"]],
+        f"{caption}; {where}.",
+    )
+
+# %% [markdown]
+# Wide layers are where the cubes show. The fitted exponents below come from the same benchmark.
+
+# %% tags=["hide-input"]
+grown = pd.DataFrame(benchmark["costs"])
+exponent = fit_exponents(grown)
+ranges = grown.groupby(["step", "varied"], sort=False)
+exponent["sizes"] = [
+    ", ".join(f"{size:,.0f}" for size in sorted(ranges.get_group(key)[key[1]]))
+    for key in zip(exponent["step"], exponent["varied"], strict=True)
+]
+exponent["seconds at the largest"] = [
+    ranges.get_group(key).sort_values(key[1])["seconds"].iloc[-1]
+    for key in zip(exponent["step"], exponent["varied"], strict=True)
+]
+plots.table(
+    exponent.rename(columns={"varied": "size", "exponent": "fitted exponent"}),
+    f"Growth of each step over examples (n, of layers of 512 neurons), neurons (p, on 4,096 examples, "
+    f"256 directions) and hidden layers (depth); {where}.",
+    {"fitted exponent": "{:.2f}", "seconds at the largest": "{:.3f}"},
+)
+wide = pd.DataFrame(benchmark["wide"])
+plots.table(
+    pd.DataFrame(
+        {
+            "neurons": wide["p"],
+            "examples": wide["n"],
+            "seconds, all operators": [sum(row.values()) for row in wide["seconds"]],
+            "memory of the process, GiB": wide["process_bytes"] / 2**30,
+            "of it for aligning, GiB": wide["taken_bytes"] / 2**30,
+            "announced at most, GiB": wide["announced_bytes"] / 2**30,
+        }
+    ),
+    f"Aligning one wide layer by every operator. Where less than the announced memory is free, it says so "
+    f"and does not start; {where}.",
+    {
+        "seconds, all operators": "{:.1f}",
+        "memory of the process, GiB": "{:.2f}",
+        "of it for aligning, GiB": "{:.2f}",
+        "announced at most, GiB": "{:.2f}",
+    },
+)
+
+# %% [markdown]
+# ## Half the bits
+#
+# Some processors multiply bfloat16 faster than float32. `safecross run --products bfloat16` trains
+# with such products; weights and Adam's state stay float32, aligning and curves too. It is off unless
+# asked for, since it gives other parents. How much worse?
+
+# %% tags=["hide-input"]
+half = pd.DataFrame(benchmark["bfloat16"])
+plots.table(
+    half.rename(
+        columns={
+            column: column.replace("_", ", ") for column in half if column.startswith(("l", "a"))
+        }
+    ),
+    f"Mean loss and accuracy of the parents and halfway between them, trained with float32 and with "
+    f"bfloat16 products from the same seeds; {where}.",
+    {
+        f"{value}, {products}": "{:.4f}"
+        for value in ("loss", "accuracy")
+        for products in ("float32", "bfloat16")
+    },
 )
 
 # %% [markdown]

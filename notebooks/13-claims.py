@@ -81,3 +81,5 @@ plots.table(
 # :class: dropdown
 # The records do not change, only the verdict: nothing is trained again.
 # :::
+#
+# **Next:** [outgrowing one machine](14-scale.ipynb)

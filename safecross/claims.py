@@ -186,6 +186,7 @@ _RIDGE_RULE = (
     "(5% over the three)"
 )
 _COST_RULE = "below a tenth of the two parents' training time, at our number of epochs"
+_SIMILAR_RULE = "neither takes twice as long as the other, with the interval of their ratio"
 _RANKING_RULE = "sign test over the pairs, 5%"
 
 
@@ -432,10 +433,50 @@ def _(record):
     return _below(_alignment_share(record, _cca(record)), 0.1)
 
 
+@_claim(
+    "Aligning by SC-CCA and by SC-PwC costs about the same (MNIST).",
+    "5.2.3", "similar", _SIMILAR_RULE, "11-costs", "mnist",
+)  # fmt: skip
+def _(record):
+    return _similar(record)
+
+
+@_claim(
+    "Aligning by SC-CCA and by SC-PwC costs about the same (CIFAR-10).",
+    "5.2.3", "similar", _SIMILAR_RULE, "11-costs", "cifar10",
+)  # fmt: skip
+def _(record):
+    return _similar(record)
+
+
+def _similar(record: Record):
+    ratio = ratio_interval(_aligning(record, _cca(record)), _aligning(record, "sc-pwc"))
+    holds = None if ratio.contains(2) or ratio.contains(0.5) else 0.5 < ratio.value < 2
+    return f"SC-CCA takes {ratio.format(2)} times as long as SC-PwC", _verdict(holds)
+
+
+@_claim(
+    "SVCCA with 256 directions is less expensive than CCA (MNIST).",
+    "5.2.3", "generally less computationally expensive in practice",
+    "the ratio of their seconds is below 1 with its interval",
+    "11-costs", "mnist", "sweep",
+)  # fmt: skip
+def _(record):
+    ratio = ratio_interval(_aligning(record, "sc-cca:directions=256"), _aligning(record, "sc-cca"))
+    holds = None if ratio.contains(1) else ratio.high < 1
+    return f"SVCCA takes {ratio.format(2)} times as long as CCA", _verdict(holds)
+
+
+def _aligning(record: Record, operator: str) -> pd.Series:
+    """Return an operator's seconds to align, pair by pair, from the networks on."""
+    seconds = record.timings.pivot(index="pair", columns="step", values="seconds")
+    steps = ["first layer", "activations", "correlations", f"align {operator}"]
+    if operator.startswith("sc-cca"):
+        steps.append("covariances and eigenvectors")
+    return seconds[steps].sum(axis=1)
+
+
 def _alignment_share(record: Record, operator: str) -> Interval:
     """Return an operator's time to align over the parents' training time, pair by pair."""
     seconds = record.timings.pivot(index="pair", columns="step", values="seconds")
-    steps = ["activations", "correlations", f"align {operator}"]
-    if operator.startswith("sc-cca"):
-        steps.append("covariances and eigenvectors")
-    return interval(seconds[steps].sum(axis=1) / (seconds["train a"] + seconds["train b"]))
+    return interval(_aligning(record, operator) / (seconds["train a"] + seconds["train b"]))

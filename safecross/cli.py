@@ -6,12 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, checks, config, data, experiment, paper
+from . import __version__, checks, config, costs, data, engine, experiment, paper
 from .alignment import Alignment
 from .crossover import interpolate
 from .metrics import evaluate
 from .network import Network, load_network
 from .operators import OPERATORS, align, get_operator
+from .store import DamagedFile
 
 __all__ = ["main"]
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         sys.stdout = open(os.devnull, "w")  # for the interpreter's last flush
         return 0
-    except (_Mistake, ValueError, OSError) as error:
+    except (_Mistake, ValueError, OSError, MemoryError) as error:
         print(f"safecross: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -199,12 +200,27 @@ def _add_run(commands) -> None:
         "  safecross run mnist                     the paper's 400 networks and 200 pairs\n"
         "  safecross run cifar10 --pairs 20 --seed 7\n"
         "  safecross run my.npz --widths 256,64 --epochs 5 --pairs 6\n"
-        "  safecross run mnist --shard 0/3         a third of it; then 1/3, 2/3 and merge",
+        "  safecross run mnist --shard 0/3         a third of it; then 1/3, 2/3 and merge\n"
+        "  safecross run mnist --backend dask --scheduler tcp://10.0.0.1:8786",
     )
     _add_config(command)
     command.add_argument("--workers", type=int, help="processes; default: the machine's cores")
     command.add_argument("--device", default="cpu", help="where to train; default: %(default)s")
+    command.add_argument(
+        "--together",
+        type=int,
+        default=1,
+        metavar="PAIRS",
+        help="pairs trained as one population; more than 1 pays on a GPU only",
+    )
     command.add_argument("--shard", default="0/1", metavar="I/N", help="only pairs I, I+N, ...")
+    command.add_argument(
+        "--backend",
+        default="loky",
+        choices=engine.BACKENDS,
+        help="processes of this machine, or a Dask cluster; default: %(default)s",
+    )
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster")
 
 
 def _add_config(command) -> None:
@@ -255,13 +271,31 @@ def _config(options) -> config.Config:
 
 def _run(options) -> None:
     shard = _shard(options.shard)
+    if options.products == "bfloat16":
+        _say_what_bfloat16_does()
     record = experiment.run(
-        _config(options), workers=options.workers, shard=shard, device=options.device
+        _config(options),
+        workers=options.workers,
+        shard=shard,
+        device=options.device,
+        together=options.together,
+        backend=options.backend,
+        scheduler=options.scheduler,
     )
     if record is None:
         print(f"shard {options.shard} is done; 'safecross merge' with the same options joins all")
     else:
         _print_record(record)
+
+
+def _say_what_bfloat16_does() -> None:
+    print("bfloat16 products give other parents than float32 ones; measured:", file=sys.stderr)
+    try:
+        lines = costs.bfloat16_effect()
+    except DamagedFile:  # an installed package without the book
+        lines = ["not here; the book's chapter on costs has it"]
+    for line in lines:
+        print(f"  {line}", file=sys.stderr)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -286,13 +320,21 @@ def _add_merge(commands) -> None:
         "merge",
         "Join the shards of a run into its record.",
         _merge,
-        "  safecross merge mnist --pairs 200",
+        "  safecross merge mnist                       shards in one run folder\n"
+        "  safecross merge mnist --sources m1/ m2/     run folders of other machines",
     )
     _add_config(command)
+    command.add_argument(
+        "--sources",
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="run folders to copy the pairs from first",
+    )
 
 
 def _merge(options) -> None:
-    _print_record(experiment.merge(_config(options)))
+    _print_record(experiment.merge(_config(options), sources=options.sources))
 
 
 def _add_runs(commands) -> None:
@@ -314,18 +356,24 @@ def _runs(options) -> None:
 
 
 def _add_publish(commands) -> None:
-    _command(
+    command = _command(
         commands,
         "publish",
-        "Compute every record of the book that is missing, and put them all in book/results.",
+        "Put records in book/results, where the book reads them.",
         _publish,
-        "  safecross publish",
+        "  safecross publish                           the book's, computing what is missing\n"
+        "  safecross publish runs/records/mnist-0123   this one, in place of what is there",
     )
+    command.add_argument("record", nargs="*", help="records' folders or names")
 
 
 def _publish(options) -> None:
-    for settings in paper.published_configs():
-        print(experiment.publish(experiment.load_or_run(settings)), flush=True)
+    if options.record:
+        found = (experiment.load_record(_record_folder(name)) for name in options.record)
+    else:
+        found = (experiment.load_or_run(settings) for settings in paper.published_configs())
+    for record in found:
+        print(experiment.publish(record), flush=True)
 
 
 def _add_verify(commands) -> None:

@@ -184,6 +184,9 @@ class LayerPair:
         values_a, vectors_a = _eigenpairs(da[:, None] * self.within_a * da)
         values_b, vectors_b = _eigenpairs(db[:, None] * self.within_b * db)
         cross = vectors_a.mT @ (da[:, None] * self.between * db) @ vectors_b
+        # All that is asked of the columns is there now, and they are the largest of it.
+        self.__dict__.pop("_columns_a", None)
+        self.__dict__.pop("_columns_b", None)
         return values_a, vectors_a, values_b, vectors_b, cross
 
 

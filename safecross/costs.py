@@ -1,18 +1,31 @@
-"""What aligning costs: seconds over n, p and k, with fitted exponents (Section 5.2.3)."""
+"""What it costs: steps over n, p and k (Section 5.2.3), training, and experiments on paper."""
 
+import pickle
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.torch import save
 
-from . import checks
+from . import checks, store
 from .cca import cca_of_pair
 from .correlation import LayerPair
+from .experiment import PRODUCT_SIZE, Record, committed_folder, tasks
 from .matching import match_components, match_one_to_one
+from .training import training_operations
 
-__all__ = ["fit_exponents", "measure_costs", "predicted_exponents"]
+__all__ = [
+    "bfloat16_effect",
+    "fit_exponents",
+    "load_benchmark",
+    "measure_costs",
+    "predicted_exponents",
+    "project",
+    "training_share",
+]
 
 
 def measure_costs(
@@ -147,3 +160,137 @@ def predicted_exponents() -> pd.DataFrame:
         ("Algorithm 1", "k", 1, 1),
     ]
     return pd.DataFrame(rows, columns=["step", "varied", "paper", "ours"])
+
+
+def load_benchmark() -> dict:
+    """Return what ``make bench`` measured: ``book/results/benchmark.json``.
+
+    Returns
+    -------
+    dict
+        Lists of rows by kind: ``rows`` (ratios with their spread), ``costs`` (seconds over
+        sizes), ``pairs``, ``wide``, ``workers``, ``bfloat16``; and ``machine``, ``packages``,
+        ``finished``, ``wall_seconds``.
+
+    Raises
+    ------
+    store.DamagedFile
+        If the file is missing or is not JSON.
+
+    Examples
+    --------
+    >>> [row["workers"] for row in load_benchmark()["workers"]]
+    [1, 2, 4]
+    """
+    return store.load_json(committed_folder() / "benchmark.json")
+
+
+def bfloat16_effect() -> list[str]:
+    """Return what bfloat16 products did to parents and offspring in the benchmark, one line each.
+
+    Raises
+    ------
+    store.DamagedFile
+        As `load_benchmark`.
+
+    Examples
+    --------
+    >>> len(bfloat16_effect())
+    2
+    """
+    rows = pd.DataFrame(load_benchmark()["bfloat16"])
+    lines = []
+    for name, table in rows.groupby("dataset", sort=False):
+        losses = table.set_index("what")[["loss_float32", "loss_bfloat16"]]
+        parts = [
+            f"{what} {losses.loc[row, 'loss_float32']:.4f} with float32, "
+            f"{losses.loc[row, 'loss_bfloat16']:.4f} with bfloat16 products"
+            for row, what in (("parents", "parents' loss"), ("sc-pwc", "halfway by sc-pwc"))
+        ]
+        lines.append(f"on {name}, {table['pairs'].iloc[0]} pairs: {'; '.join(parts)}")
+    return lines
+
+
+def training_share(record: Record) -> pd.Series:
+    r"""Return the share of the machine's float32 limit that training reached, pair by pair.
+
+    .. math:: \frac{o_a + o_b}{s_a + s_b} \Big/ \frac{2 m^3}{s}
+
+    with o the operations of `training_operations`, :math:`s_a, s_b` the seconds of training the
+    parents, and s those of a product of two m by m matrices on the same thread right after.
+
+    Parameters
+    ----------
+    record : Record
+        Whose timings hold that product, as those made since it is measured do.
+
+    Returns
+    -------
+    pandas.Series
+        Shares by pair.
+
+    Raises
+    ------
+    ValueError
+        If the timings lack the product.
+    """
+    seconds = record.timings.pivot(index="pair", columns="step", values="seconds")
+    if "product" not in seconds:
+        raise ValueError(f"record {record.manifest['name']} has no seconds of a large product")
+    operations = 2 * training_operations(
+        record.manifest["widths"], record.manifest["n_train"], record.config.epochs
+    )
+    rate = 2 * PRODUCT_SIZE**3 / seconds["product"]
+    return operations / (seconds["train a"] + seconds["train b"]) / rate
+
+
+def project(record: Record, n_pairs: int) -> dict[str, float]:
+    """Return what an experiment like a record's would cost with another number of pairs.
+
+    Parameters
+    ----------
+    record : Record
+        Its median seconds a pair, its networks' sizes and its tables are the unit.
+    n_pairs : int
+        Pairs wanted, >= 1.
+
+    Returns
+    -------
+    dict of str to float
+        ``core_hours``; bytes of ``parents``, ``pair_files`` and ``tables``; and bytes of the
+        ``messages`` that carry tasks and replies.
+
+    Raises
+    ------
+    ValueError
+        If `n_pairs` leaves its range.
+    """
+    checks.whole_number("n_pairs", n_pairs, 1)
+    seconds = record.timings.groupby("pair")["seconds"].sum().median()
+    widths = record.manifest["widths"]
+    parameters = sum(p * q + q for p, q in pairwise(widths))
+    tables = sum((record.folder / name).stat().st_size for name in record.manifest["files"])
+    task = next(iter(tasks(record.config, [record.config.n_pairs - 1], record.folder)))
+    reply = (1, ("name-of-a-machine", 10**6), 10**10)
+    return {
+        "core_hours": n_pairs * seconds / 3600,
+        "parents": n_pairs * 2 * 4 * parameters,
+        "pair_files": n_pairs * _pair_bytes(record),
+        "tables": n_pairs * tables / record.config.n_pairs,
+        "messages": n_pairs * (len(pickle.dumps(task)) + len(pickle.dumps(reply))),
+    }
+
+
+def _pair_bytes(record: Record) -> int:
+    """Return the size of a pair's file."""
+    points, one = len(record.config.t), torch.zeros((), dtype=torch.float64)
+    tensors = {"parents": torch.zeros(2, 2)}
+    for i in range(len(record.config.operators)):
+        tensors |= {
+            f"{n}.{i}": torch.zeros(points, dtype=torch.float64) for n in ("loss", "accuracy")
+        }
+    for row in record.statistics.query("pair == 0").itertuples():
+        tensors[f"statistic.{row.layer}.{row.statistic}"] = one.clone()
+    for row in record.timings.query("pair == 0").itertuples():
+        tensors[f"seconds.{row.step}"] = one.clone()
+    return len(save(tensors))

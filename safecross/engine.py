@@ -14,6 +14,9 @@ __all__ = ["BACKENDS", "check", "start"]
 #: joblib's engines by name.
 BACKENDS = ("loky", "dask")
 
+#: Seconds to wait for a cluster's first worker.
+WAIT = 30
+
 
 def check(backend: str, scheduler: str | None = None, workers: int | None = None) -> None:
     """Raise ValueError if an engine's options do not fit it.
@@ -120,12 +123,14 @@ def _dask(scheduler: str) -> Iterator[int]:
         Client(scheduler, set_as_default=False) as client,
         joblib.parallel_config(backend="dask", client=client),
     ):
-        workers = sum(client.ncores().values())
-        if not workers:
+        try:
+            client.wait_for_workers(1, timeout=WAIT)
+        except TimeoutError as error:
             raise OSError(
-                f"the scheduler at {scheduler} has no workers: start some with "
-                f"'dask worker {scheduler} --nthreads 1'"
-            )
+                f"the scheduler at {scheduler} has had no workers for {WAIT} seconds: start some "
+                f"with 'dask worker {scheduler} --nthreads 1'"
+            ) from error
+        workers = sum(client.ncores().values())
         try:
             yield workers
         except KilledWorker as error:

@@ -8,7 +8,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +32,7 @@ from .linalg import product_rate
 from .matching import match_one_to_one
 from .metrics import accuracy, cross_entropy
 from .network import Network, load_network
-from .operators import align_layers, get_operator
+from .operators import align_layers, get_operator, pair_layers
 from .training import train
 
 __all__ = [
@@ -42,12 +42,14 @@ __all__ = [
     "list_records",
     "load_or_run",
     "load_record",
+    "machine_name",
     "merge",
     "progress_bar",
     "publish",
     "record_name",
     "run",
     "runs_folder",
+    "tasks",
     "train_parents",
     "verify",
 ]
@@ -241,7 +243,7 @@ def _measure(config: Config, theta_a: Network, theta_b: Network) -> dict[str, to
     if batch is not x:
         with clock("activations of the batch"):
             layers_a, layers_b = activations(theta_a, batch), activations(theta_b, batch)
-    pairs = [LayerPair(la, lb) for la, lb in zip(layers_a, layers_b, strict=True)]
+    pairs = pair_layers(layers_a, layers_b)
     with clock("correlations"):
         for pair in pairs:
             _ = pair.between  # kept by the pair, and timed here
@@ -484,14 +486,10 @@ def run(
     store.save_json(record_folder / "config.json", config.to_dict())  # what `list_records` reads
     rate = product_rate()
     missing = [pair for pair in todo if pair not in done]
-    tasks = (
-        joblib.delayed(_run_pairs)(config, missing[i : i + together], folder, device, together)
-        for i in range(0, len(missing), together)
-    )
     bar = progress_bar(desc=record_name(config), unit="pair", initial=len(done), total=len(todo))
     memory = dict([_memory()])
     with bar, engine.start(backend, scheduler, workers) as (parallel, workers):
-        for pairs, process, peak in parallel(tasks):
+        for pairs, process, peak in parallel(tasks(config, missing, folder, device, together)):
             memory[process] = max(peak, memory.get(process, 0))
             bar.update(pairs)
     # Workers that were replaced do not count: no more than these were there at once.
@@ -503,7 +501,7 @@ def run(
         "threads_per_worker": 1,
         "device": device,
         "together": together,
-        "machine": _machine(),
+        "machine": machine_name(),
         "wall_seconds": round(time.time() - start, 1),
         "peak_memory_bytes": own + sum(sorted(others)[-workers:]),
         "float32_products_per_second": round(rate),
@@ -511,6 +509,33 @@ def run(
     }
     store.save_json(record_folder / f"session-{shard[0]}-of-{shard[1]}-{int(start)}.json", note)
     return None if shard != (0, 1) else merge(config, folder=folder)
+
+
+def tasks(
+    config: Config, pairs: Sequence[int], folder: Path, device: str = "cpu", together: int = 1
+) -> Iterator[tuple]:
+    """Yield the tasks that compute some pairs: config, numbers and where to, never a tensor.
+
+    Parameters
+    ----------
+    config, folder, device, together
+        As for `run`.
+    pairs : sequence of int
+        Pairs to compute.
+
+    Yields
+    ------
+    tuple
+        As `joblib.delayed` makes them: function, arguments, keyword arguments.
+
+    Examples
+    --------
+    >>> config = Config("mnist", (4,), 1, 5, ("naive",))
+    >>> [arguments[1] for _, arguments, _ in tasks(config, [0, 2, 3], Path("runs"), together=2)]
+    [[0, 2], [3]]
+    """
+    for i in range(0, len(pairs), together):
+        yield joblib.delayed(_run_pairs)(config, pairs[i : i + together], folder, device, together)
 
 
 def _absolute(dataset: str) -> str:
@@ -529,22 +554,42 @@ def _check_device(device: str) -> None:
         ) from None
 
 
-def merge(config: Config, *, folder: Path | None = None) -> "Record":
+def merge(
+    config: Config, *, sources: Sequence[str | Path] = (), folder: Path | None = None
+) -> "Record":
     """Join the pairs of a config, from one run or from shards, into its record.
+
+    Parameters
+    ----------
+    config : Config
+        The experiment.
+    sources : sequence of str or Path
+        Run folders of other machines, whose pairs are copied into `folder` first.
+    folder : Path, optional
+        `runs_folder` by default.
+
+    Returns
+    -------
+    Record
+        As a single run would have made it, but for the seconds.
 
     Raises
     ------
     ValueError
-        If a pair is missing or damaged; the message lists them.
+        If a source holds no pair of this config, two folders hold the same pair, or a pair is
+        missing or damaged; the message lists them.
+    store.StoreError
+        If the folder cannot be written.
     """
-    folder = Path(folder or runs_folder())
+    folder = Path(folder or runs_folder()).resolve()
+    _gather(config, [Path(source).resolve() for source in sources], folder)
     results = [_load_pair(config, pair, folder) for pair in range(config.n_pairs)]
     missing = [pair for pair, result in enumerate(results) if result is None]
     if missing:
         raise ValueError(
             f"{record_name(config)} is not complete: {len(missing)} of {config.n_pairs} pairs are "
-            f"missing or damaged, the first {missing[:10]}. Run the same config (or its missing "
-            "shards) again: what is there is kept."
+            f"missing or damaged in {folder}, the first {missing[:10]}. Run the same config (or "
+            "its missing shards) again: what is there is kept."
         )
     tables = _tables(config, results)
     target = folder / "records" / record_name(config)
@@ -556,6 +601,48 @@ def merge(config: Config, *, folder: Path | None = None) -> "Record":
     manifest["files"] = {f"{n}.parquet": store.file_hash(target / f"{n}.parquet") for n in tables}
     store.save_json(target / "manifest.json", manifest)
     return load_record(target)
+
+
+def _gather(config: Config, sources: Sequence[Path], folder: Path) -> None:
+    """Copy the pairs and the sessions' notes of other run folders; all or none of the pairs."""
+    name = record_name(config)
+    holder = {
+        pair: folder for pair in range(config.n_pairs) if _pair_path(config, pair, folder).exists()
+    }
+    for source in dict.fromkeys(sources):
+        if not (source / "records" / name / "pairs").is_dir():
+            others = sorted(path.name for path in source.glob("records/*/"))
+            raise ValueError(
+                f"expected pairs of {name} in {source}; found records {others}. Shards are joined "
+                "of one config: give the options that they were run with"
+            )
+        if source == folder:
+            continue
+        found = [p for p in range(config.n_pairs) if _load_pair(config, p, source) is not None]
+        twice = [p for p in found if p in holder and not _same(config, p, holder[p], source)]
+        if twice:
+            raise ValueError(
+                f"pairs {twice[:10]} are both in {holder[twice[0]]} and in {source}: shards must "
+                "not overlap, such as 0/3, 1/3 and 2/3; remove one of the copies"
+            )
+        holder |= dict.fromkeys(found, source)
+    for pair, source in holder.items():
+        if source != folder:
+            _copy(_pair_path(config, pair, source), _pair_path(config, pair, folder))
+    for source in set(holder.values()) - {folder}:
+        for note in (source / "records" / name).glob("session-*.json"):
+            _copy(note, folder / "records" / name / note.name)
+
+
+def _same(config: Config, pair: int, one: Path, other: Path) -> bool:
+    """Return whether two folders hold copies of one file; seconds tell apart what ran twice."""
+    one, other = (store.file_hash(_pair_path(config, pair, folder)) for folder in (one, other))
+    return one == other
+
+
+def _copy(source: Path, target: Path) -> None:
+    content = source.read_bytes()
+    store.write_atomically(target, lambda path: path.write_bytes(content))
 
 
 def _parquet(table: pd.DataFrame, path: Path) -> None:
@@ -634,11 +721,12 @@ def _manifest(config: Config, pairs: list[dict], sessions: list[dict]) -> dict:
         "devices": sorted({about["device"] for about in pairs}),
         "packages": {name: version(name) for name in packages},
         "python": platform.python_version(),
-        "machine": _machine(),
+        "machine": machine_name(),
     }
 
 
-def _machine() -> str:
+def machine_name() -> str:
+    """Return the operating system, the number of cores and the processor of this machine."""
     system = f"{platform.system()} {platform.machine()}"
     return f"{system}, {os.cpu_count()} cores, {_processor()}"
 
@@ -815,8 +903,7 @@ def publish(record: Record, folder: Path | None = None) -> Path:
     target = Path(folder or committed_folder()) / record.manifest["name"]
     if target.resolve() != record.folder.resolve():
         for name in (*record.manifest["files"], "manifest.json"):
-            content = (record.folder / name).read_bytes()
-            store.write_atomically(target / name, lambda path, b=content: path.write_bytes(b))
+            _copy(record.folder / name, target / name)
     return target
 
 

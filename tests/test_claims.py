@@ -41,11 +41,27 @@ def sweep(ridge=(0.5, 0.5, 0.5), directions=(0.5, 0.5)) -> dict:
 
 
 def timed(operator: str, seconds) -> dict:
-    steps = {"activations": 0.0, "correlations": 0.0, "covariances and eigenvectors": 0.0}
+    steps = dict.fromkeys(
+        ("first layer", "activations", "correlations", "covariances and eigenvectors"), 0.0
+    )
     steps |= {"train a": 1.0, "train b": 1.0, f"align {operator}": seconds}
     return main(0.5, 0.5, seconds=steps)
 
 
+def similar(cca, pwc=1.0) -> dict:
+    steps = {"first layer": 0.0, "activations": 0.0, "correlations": 0.0}
+    steps |= {"covariances and eigenvectors": 0.5, "align cca": cca, "align sc-pwc": pwc}
+    return main(0.5, 0.5, seconds=steps)
+
+
+def cheaper(svcca, cca=1.0) -> dict:
+    steps = {"first layer": 0.0, "activations": 0.0, "correlations": 0.0}
+    steps |= {"covariances and eigenvectors": 0.5, "align sc-cca": cca}
+    return sweep() | {"seconds": steps | {"align sc-cca:directions=256": svcca}}
+
+
+SIMILAR = [(similar(1.0), HOLDS), (similar(2.0), FAILS), (similar(0.1, 9.0), FAILS)]
+SIMILAR += [(similar(1.5 + TURNS), OPEN), (similar(0.1 + 0.05 * TURNS, 1.2), OPEN)]
 BEATS_NAIVE = [
     (main(0.9, 0.5), HOLDS),
     (main(1.1, 0.5), FAILS),
@@ -111,6 +127,9 @@ CASES = {
     23: NEGLIGIBLE_CCA,
     24: NEGLIGIBLE_PWC,
     25: NEGLIGIBLE_CCA,
+    26: SIMILAR,
+    27: SIMILAR,
+    28: [(cheaper(0.5), HOLDS), (cheaper(1.5), FAILS), (cheaper(1 + 0.5 * TURNS), OPEN)],
 }
 
 

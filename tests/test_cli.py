@@ -353,6 +353,51 @@ def test_shards_are_run_and_merged(own_data, runs, capsys):
     assert "3 pairs on own" in capsys.readouterr().out
 
 
+def test_shards_of_other_machines_are_merged(own_data, runs, tmp_path, capsys, monkeypatch):
+    words = [str(own_data), "--pairs", "2", "--epochs", "1", "--widths", "4"]
+    words += ["--operators", "naive", "sc-pwc"]
+    folders = [str(tmp_path / "m1"), str(tmp_path / "m2")]
+    for i, folder in enumerate(folders):
+        monkeypatch.setenv("SAFECROSS_RUNS", folder)
+        assert main(["run", *words, "--workers", "1", "--shard", f"{i}/2"]) == 0
+    monkeypatch.setenv("SAFECROSS_RUNS", str(runs))
+    assert main(["merge", *words, "--sources", folders[0]]) == 1
+    capsys.readouterr()
+    assert main(["merge", *words, "--sources", *folders]) == 0
+    assert "2 pairs on own" in capsys.readouterr().out
+
+
+def test_a_record_is_published_by_name_in_place_of_what_is_there(copied, capsys):
+    target = experiment.committed_folder() / copied.name
+    for _ in range(2):
+        assert main(["publish", str(copied)]) == 0
+        assert capsys.readouterr().out == f"{target}\n"
+        assert experiment.load_record(target).config.n_pairs == 4
+        (target / "curves.parquet").write_bytes(b"damaged")
+    assert main(["publish", "own-nothing"]) == 1
+    assert "unknown record 'own-nothing'" in one_line(capsys)
+
+
+def test_what_bfloat16_does_is_said_before_it_is_done(own_data, runs, capsys, monkeypatch):
+    words = [str(own_data), "--pairs", "1", "--epochs", "1", "--widths", "4", "--workers", "1"]
+    told = []
+    monkeypatch.setattr(experiment, "run", lambda *_, **__: told.append(capsys.readouterr().err))
+    assert main(["run", *words, "--operators", "naive", "--products", "bfloat16"]) == 0
+    assert re.search(r"on mnist, \d+ pairs: parents' loss 0\.\d{4} with float32, 0\.\d{4}", told[0])
+    assert "on cifar10" in told[0]
+    assert main(["run", *words, "--operators", "naive"]) == 0
+    assert told[1] == ""
+
+
+def test_want_of_memory_is_one_line(own_data, runs, capsys, monkeypatch):
+    def exhaust(*arguments, **options):
+        raise MemoryError("aligning layers of 4 neurons needs 9 GiB; found 1 GiB free")
+
+    monkeypatch.setattr(experiment, "run", exhaust)
+    assert main(["run", str(own_data)]) == 1
+    assert "needs 9 GiB" in one_line(capsys)
+
+
 def test_runs_are_listed(copied, capsys):
     assert main(["runs"]) == 0
     line = capsys.readouterr().out.splitlines()[1]

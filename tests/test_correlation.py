@@ -1,12 +1,17 @@
 """Correlation of neurons against NumPy, dead neurons included."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safecross import LayerPair, correlation
+from safecross import LayerPair, cca_of_pair, correlation
+
+# The function of the same name hides the module.
+correlation_module = sys.modules["safecross.correlation"]
 
 
 def draw(n: int, p: int, seed: int = 0) -> np.ndarray:
@@ -121,3 +126,28 @@ def test_layers_that_cannot_be_compared_are_refused(function, la, lb, message):
 def test_a_layer_pair_is_one_pair():
     with pytest.raises(ValueError, match=r"holds one pair; found shape \(3, 4, 2\)"):
         LayerPair(np.zeros((3, 4, 2)), np.zeros((3, 4, 2)))
+
+
+def test_what_is_kept_is_computed_once_and_equals_what_is_not(monkeypatch):
+    rng = np.random.default_rng(0)
+    la, lb = rng.normal(size=(30, 4)), rng.normal(size=(30, 5))
+    calls = []
+    standardised = correlation_module._standardised
+    monkeypatch.setattr(
+        correlation_module, "_standardised", lambda x: calls.append(x) or standardised(x)
+    )
+    pair = LayerPair(la, lb)
+    for _ in range(2):
+        pair.bases(True)
+        pair.bases(False)
+        found = pair.between, pair.within_a, pair.within_b
+    assert len(calls) == 2
+    assert torch.equal(found[0], correlation(la, lb))
+    assert torch.equal(found[1], correlation(la))
+    assert torch.equal(found[2], correlation(lb))
+    first = cca_of_pair(pair, directions=2)
+    assert cca_of_pair(pair, directions=2) is first
+    assert cca_of_pair(pair, directions=2, ridge=0.5) is not first
+    assert cca_of_pair(pair, directions=2, standardise=False) is not first
+    assert cca_of_pair(pair, directions=3) is not first
+    assert pair.keep("mine", lambda: 1) == pair.keep("mine", lambda: 2) == 1

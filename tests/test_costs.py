@@ -1,13 +1,23 @@
 """Costs are measured step by step, and their exponents are found where they are known."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from safecross import costs
-from safecross.costs import fit_exponents, measure_costs, predicted_exponents
+from safecross import DamagedFile, costs
+from safecross.costs import (
+    fit_exponents,
+    load_benchmark,
+    measure_costs,
+    predicted_exponents,
+    project,
+    training_share,
+)
+from safecross.experiment import PRODUCT_SIZE, tasks
+from safecross.training import training_operations
 
 STEPS = {
     "correlation matrix",
@@ -88,3 +98,64 @@ def test_a_prediction_stands_beside_every_step():
     assert set(table["step"]) == STEPS
     assert not table.duplicated(["step", "varied"]).any()
     assert set(table["varied"]) == {"n", "p", "k"}
+
+
+# Benchmark, training, and experiments on paper
+
+
+def test_the_published_benchmark_has_what_the_chapters_show():
+    found = load_benchmark()
+    assert {"limit", "training", "pair", "peers"} == {row["group"] for row in found["rows"]}
+    for row in found["rows"]:
+        assert 0 < row["low"] <= row["value"] <= row["high"], row
+    assert [row["pairs"] for row in found["pairs"]] == [1, 10, 100]
+    assert max(row["p"] for row in found["wide"]) == 4096
+    assert {row["dataset"] for row in found["bfloat16"]} == {"mnist", "cifar10"}
+    assert found["finished"] and found["machine"]
+
+
+def test_a_missing_benchmark_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(costs, "committed_folder", lambda: tmp_path)
+    with pytest.raises(DamagedFile, match=r"benchmark\.json"):
+        load_benchmark()
+
+
+def test_the_share_of_the_limit_is_that_of_known_times(make_record):
+    seconds = {"train a": 3.0, "train b": 5.0, "product": 0.01}
+    record = make_record({"naive": [1.0, 2.0]}, seconds=seconds)
+    record.manifest.update(widths=[784, 512, 10], n_train=60_000)
+    operations = 2 * training_operations([784, 512, 10], 60_000, 5)
+    limit = 2 * PRODUCT_SIZE**3 / 0.01
+    assert training_share(record).tolist() == pytest.approx([operations / 8 / limit] * 2)
+
+
+def test_a_record_without_the_limit_has_no_share(make_record):
+    record = make_record({"naive": [1.0, 2.0]}, seconds={"train a": 1.0, "train b": 1.0})
+    with pytest.raises(ValueError, match="record by hand has no seconds of a large product"):
+        training_share(record)
+
+
+def test_costs_on_paper_are_those_of_the_run(small_record, small_run):
+    found = project(small_record, 4)
+    seconds = small_record.timings.groupby("pair")["seconds"].sum()
+    assert found["core_hours"] == pytest.approx(4 * seconds.median() / 3600)
+    on_disk = {
+        what: sum(path.stat().st_size for path in small_run.rglob(pattern))
+        for what, pattern in (("parents", "network-*"), ("pair_files", "pair-*"))
+    }
+    # Files of networks this small are mostly headers, those of pairs hold metadata too.
+    assert found["parents"] < on_disk["parents"]
+    assert found["parents"] == 8 * 4 * (9 * 5 + 5 + 5 * 4 + 4 + 4 * 3 + 3)
+    assert found["pair_files"] == pytest.approx(on_disk["pair_files"], rel=0.2)
+    ten_times = project(small_record, 40)
+    assert all(ten_times[what] == pytest.approx(10 * found[what]) for what in found)
+    with pytest.raises(ValueError, match="n_pairs must be a whole number >= 1; found 0"):
+        project(small_record, 0)
+
+
+def test_a_task_is_a_config_and_numbers(small_config, tmp_path):
+    (first, second) = tasks(small_config, [0, 3], tmp_path)
+    assert first[1][:2] == (small_config, [0])
+    assert second[1][:2] == (small_config, [3])
+    assert not any(hasattr(argument, "numpy") for argument in first[1])
+    assert len(pickle.dumps(first)) < 2000

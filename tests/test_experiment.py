@@ -218,6 +218,65 @@ def test_shards_merge_into_the_same_bytes(small_config, small_run, runs):
     assert len(record.manifest["sessions"]) == 3
 
 
+@pytest.fixture
+def shards(small_config, tmp_path, runs) -> list[Path]:
+    """Run three shards in folders of their own, as on machines without a common disk."""
+    folders = [tmp_path / f"machine-{i}" for i in range(3)]
+    for i, folder in enumerate(folders):
+        assert run(small_config, workers=1, shard=(i, 3), folder=folder) is None
+    return folders
+
+
+def test_shards_of_several_machines_merge_into_the_same_bytes(
+    small_config, small_run, runs, shards
+):
+    record = merge(small_config, sources=shards)
+    assert tables(runs) == tables(small_run)
+    assert len(record.manifest["sessions"]) == 3
+    merge(small_config, sources=[*shards, runs])  # once more does no harm
+    assert tables(runs) == tables(small_run)
+
+
+def test_a_gap_between_shards_is_refused_and_filled_later(small_config, small_run, runs, shards):
+    with pytest.raises(ValueError, match=r"1 of 4 pairs are missing or damaged in .*\[2\]"):
+        merge(small_config, sources=shards[:2])
+    damage = pair_files(shards[2])[0]
+    truncate(damage)
+    with pytest.raises(ValueError, match=r"1 of 4 pairs are missing or damaged in .*\[2\]"):
+        merge(small_config, sources=shards)
+    run(small_config, workers=1, shard=(2, 3), folder=shards[2])
+    merge(small_config, sources=shards)
+    assert tables(runs) == tables(small_run)
+
+
+def test_shards_that_overlap_are_refused(small_config, runs, shards, tmp_path):
+    run(small_config, workers=1, shard=(1, 2), folder=tmp_path / "odd")  # pairs 1 and 3
+    with pytest.raises(ValueError, match=r"pairs \[1, 3\] are both in .*machine-\d and in .*odd"):
+        merge(small_config, sources=[*shards, tmp_path / "odd"])
+    assert not runs.exists()
+
+
+def test_shards_of_another_config_are_refused(small_config, runs, shards, tmp_path):
+    other = small_config.replace(epochs=3)
+    run(other, workers=1, shard=(2, 3), folder=tmp_path / "other")
+    message = rf"expected pairs of {record_name(small_config)} in .*other; found records \['own-"
+    with pytest.raises(ValueError, match=message):
+        merge(small_config, sources=[*shards[:2], tmp_path / "other"])
+    assert not runs.exists()
+
+
+def test_parents_trained_together_are_kept_apart_and_agree(small_config, small_record, runs):
+    alone = run(small_config, workers=1)
+    record = run(small_config, workers=1, folder=runs / "together", together=3)
+    assert len(list((runs / "together").glob("parents/*-together/network-*"))) == 8
+    assert not list((runs / "together").glob("parents/*[!r]/network-*"))
+    assert record.manifest["sessions"][0]["together"] == 3
+    np.testing.assert_allclose(
+        record.pairs[["loss_a", "loss_b"]], alone.pairs[["loss_a", "loss_b"]], rtol=1e-4
+    )
+    assert record.pairs["loss_a"].nunique() == 4
+
+
 @pytest.mark.parametrize("shard", [(3, 3), (-1, 3), (0, 0), (0.5, 2)])
 def test_a_shard_out_of_range_is_refused(small_config, runs, shard):
     with pytest.raises(ValueError, match=r"shard's [in] must be a whole number"):

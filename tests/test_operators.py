@@ -1,6 +1,11 @@
 """Every operator of the registry keeps what the package promises of operators."""
 
 import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +32,9 @@ from safecross import (
     stack,
 )
 from safecross.activations import activations
+from safecross.operators import alignment_memory, pair_layers
+
+ROOT = Path(__file__).parents[1]
 
 # Every operator as it is, and the options of those that have some.
 VARIANTS = [
@@ -422,3 +430,27 @@ def test_layers_of_unequal_width_are_paired_as_far_as_they_go(make_examples):
         theta = Network([torch.zeros(4, 4), torch.zeros(4, 2)], [torch.zeros(4), torch.zeros(2)])
         (found,) = align_layers(theta, theta, [pair], name).matchings
         assert len(found.la) == len(found.lb) == 4
+
+
+# Memory
+
+
+def test_a_pair_that_does_not_fit_in_memory_says_so_before_it_starts(make_network, monkeypatch):
+    a, b = (make_network((4, 64, 32, 3), seed) for seed in (0, 1))
+    x = torch.rand(50, 4)
+    needed = alignment_memory(50, [64, 32])
+    free = SimpleNamespace(available=needed)
+    monkeypatch.setattr(operators.psutil, "virtual_memory", lambda: free)
+    assert align(a, b, x, "sc-cca").is_one_to_one
+    free.available = needed - 1
+    with pytest.raises(MemoryError, match=r"layers of 64, 32 neurons on 50 examples needs up to"):
+        align(a, b, x, "sc-cca")
+    with pytest.raises(MemoryError, match=r"GiB free\. Align on fewer examples"):
+        pair_layers(activations(a, x), activations(b, x))
+
+
+def test_the_memory_announced_is_enough_and_not_far_more():
+    words = [sys.executable, "-m", "benchmarks", "--wide", "1024", "4000"]
+    lines = subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    found = json.loads(lines.splitlines()[-1])
+    assert found["announced_bytes"] / 2 < found["taken_bytes"] < found["announced_bytes"]

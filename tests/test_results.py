@@ -27,7 +27,7 @@ def shown(monkeypatch) -> list:
 def main_record(make_record) -> Record:
     """Make a main record of MNIST's size with everything that the claims look at."""
     cca = paper.sc_cca("mnist")
-    steps = ("activations", "correlations", "covariances and eigenvectors")
+    steps = ("first layer", "activations", "correlations", "covariances and eigenvectors")
     seconds = dict.fromkeys((*steps, f"align {cca}", "align sc-pwc"), 0.01)
     return make_record(
         {"naive": [0.24] * 200, cca: 0.19, "sc-pwc": 0.071},

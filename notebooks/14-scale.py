@@ -1,0 +1,211 @@
+# %% [markdown]
+# # Outgrowing one machine
+#
+# - **You will** take the same experiment to more cores, to a cluster and to a GPU, and see what a much
+#   larger one would cost before you start it.
+# - **You need** [chapter 11](11-costs.ipynb), and a run that takes too long.
+# - **Runtime:** seconds. Records, the benchmark and a pencil do the work.
+#
+# This chapter goes beyond the paper, whose 200 pairs fit on one machine.
+
+# %% tags=["parameters"]
+datasets = "mnist5k"  # records whose pairs are taken as the unit of cost
+n_pairs = 6  # pairs of those records
+seed = 0  # of those records
+pairs_wanted = 1_000_000  # pairs of the experiment on paper
+cores = 1000  # cores to spread them over
+
+# %% tags=["hide-input"]
+import pandas as pd
+from IPython.display import Markdown, display
+
+from safecross import plots
+from safecross.costs import load_benchmark, project
+from safecross.results import load_records, say_where
+
+records = load_records(datasets, n_pairs, seed)
+benchmark = load_benchmark()
+say_where(records)
+
+# %% [markdown]
+# ## One pair is one task
+#
+# The pairs of an experiment have nothing to do with each other. A task is one pair: it gets the config
+# and the pair's number, from which it derives its seeds, trains both parents, aligns, evaluates, and
+# writes one file. No tensor travels. So pairs may run in any order, on any worker, twice if need be, and
+# the record at the end is the same to the last bit, as long as the processors and the versions of the
+# packages are.
+#
+# That leaves one question, where tasks run. There are three answers with one command.
+#
+# ### More cores
+#
+# `safecross run mnist` starts a process for each core of the machine, each with one thread;
+# `--workers 4` says how many. Threads inside a worker would only wait for each other: a pair's
+# matrices are small.
+
+# %% tags=["hide-input"]
+rows = pd.DataFrame(benchmark["workers"])
+rows["times as fast"] = rows["seconds"].iloc[0] / rows["seconds"]
+rows["memory, GiB"] = rows["peak_memory_bytes"] / 2**30
+plots.table(
+    rows[["workers", "pairs", "seconds", "times as fast", "memory, GiB"]],
+    f"A run of MNIST parents after one epoch with 1, 2 and 4 workers, start-up included, on "
+    f"{benchmark['machine']}, {benchmark['finished'][:10]}. All three gave the same record.",
+    {"seconds": "{:.1f}", "times as fast": "{:.2f}", "memory, GiB": "{:.2f}"},
+)
+
+# %% [markdown]
+# Workers beyond the number of cores only take memory: each holds the data set once.
+#
+# ### A Dask cluster
+#
+# With `pip install "safecross[dask]"` on every machine, the scheduler on one of them and workers on all,
+#
+# ```
+# dask scheduler                                        # prints its address
+# dask worker tcp://10.0.0.1:8786 --nworkers 16 --nthreads 1 --memory-limit 0
+# safecross run mnist --backend dask --scheduler tcp://10.0.0.1:8786
+# ```
+#
+# runs the same tasks there. Workers need one thread each, the same `SAFECROSS_DATA`, and the run
+# folder (`SAFECROSS_RUNS` of the machine that gives the command) under the same path, on a file
+# system that all of them see. A worker that dies loses the pair that it was at: the scheduler gives
+# it to another. The tests kill one in the middle and compare the record.
+#
+# On SLURM, [dask-jobqueue](https://jobqueue.dask.org) asks for the workers:
+#
+# ```python
+# from dask_jobqueue import SLURMCluster
+# from safecross.experiment import run
+# from safecross.paper import main_config
+#
+# if __name__ == "__main__":
+#     cluster = SLURMCluster(cores=16, processes=16, memory="32GB", walltime="02:00:00")
+#     cluster.scale(jobs=8)
+#     cluster.wait_for_workers(16)  # those of the first job
+#     run(main_config("mnist", 20_000), backend="dask", scheduler=cluster.scheduler_address)
+# ```
+#
+# `cores` equal to `processes` makes it one thread a worker. We had no SLURM to try this on; the Dask
+# side of it is what the tests run.
+#
+# ### Job arrays
+#
+# Without a scheduler of tasks, cut the experiment into shards, one for each job of an array:
+#
+# ```
+# #SBATCH --array=0-99
+# safecross run mnist --pairs 20000 --shard $SLURM_ARRAY_TASK_ID/100
+# ```
+#
+# and join them at the end with `safecross merge mnist --pairs 20000`, or, where the machines share no
+# disk, with `--sources` and the run folders that were copied together. It refuses pairs that are
+# missing, pairs that are there twice, and folders of another config.
+#
+# ## A GPU
+#
+# `--device cuda --together 20` trains the parents of 20 pairs at once as one population, whose matrix
+# products are large enough for a GPU. Aligning and curves stay on the CPU. **We had no GPU when this
+# was written: the path is tested on the CPU, its speed is not measured.** A GPU rounds otherwise, so its
+# parents are others, as good as those of a CPU, and the record says where they were trained.
+#
+# ## On paper
+#
+# Before a large run, multiply. The seconds are the medians of the record's pairs, storage is what
+# networks and tables of this shape take, and messages are as long as this experiment's own, measured
+# now.
+
+# %% tags=["hide-input"]
+costs = pd.DataFrame({name: project(record, pairs_wanted) for name, record in records.items()})
+hours = costs.loc["core_hours"]
+shown = pd.DataFrame(
+    {
+        "": [
+            "core-hours",
+            f"days on {cores:,} such cores",
+            "parents, if they are kept",
+            "files of pairs",
+            "published tables",
+            "messages through the scheduler",
+            "tasks a second at the scheduler",
+        ]
+    }
+)
+for name in costs:
+    cost = costs[name]
+    shown[name] = [
+        f"{cost['core_hours']:,.0f}",
+        f"{cost['core_hours'] / cores / 24:.1f}",
+        *(f"{cost[k] / 1e9:,.1f} GB" for k in ("parents", "pair_files", "tables", "messages")),
+        f"{pairs_wanted / (cost['core_hours'] / cores * 3600):,.0f}",
+    ]
+plots.table(
+    shown,
+    f"What {pairs_wanted:,} pairs would cost at the seconds a pair of each record's machine, on "
+    f"{cores:,} cores. Nothing of this was run.",
+)
+
+# %% [markdown]
+# The work is all in training and in curves. The next line says what a task costs the scheduler itself,
+# measured with empty tasks.
+
+# %% tags=["hide-input"]
+overhead = benchmark["scheduler"]["seconds_a_task"]
+display(
+    Markdown(
+        f"A Dask scheduler on {benchmark['machine']} took {1000 * overhead:.2f} ms for each of "
+        f"{benchmark['scheduler']['tasks']} empty tasks, so it could hand out "
+        f"{1 / overhead:,.0f} a second: for {pairs_wanted:,} pairs that is "
+        f"{pairs_wanted * overhead / 3600:.1f} hours of one core in all."
+    )
+)
+
+# %% [markdown]
+# Two things would have to change. The parents are by far the largest files, and a million pairs hardly
+# need them again: delete the folder `parents` as shards are done. And `merge` reads all pairs of a config
+# into memory, in proportion to their number. Rather than one config of a million pairs, run a
+# hundred of 10,000 with seeds 0 to 99: as many independent pairs, in records of which each fits.
+
+# %% tags=["hide-input"]
+growth = pd.DataFrame(benchmark["pairs"])
+growth["seconds a pair"] = growth["seconds"] / growth["pairs"]
+growth["memory, GiB"] = growth["peak_memory_bytes"] / 2**30
+growth["kB on disk a pair"] = growth["bytes_on_disk"] / growth["pairs"] / 1e3
+plots.table(
+    growth[["pairs", "seconds", "seconds a pair", "memory, GiB", "kB on disk a pair"]],
+    f"Runs of the embedded data set with 2 workers, already started, over the number of pairs; "
+    f"{benchmark['machine']}.",
+    {
+        "seconds": "{:.2f}",
+        "seconds a pair": "{:.3f}",
+        "memory, GiB": "{:.3f}",
+        "kB on disk a pair": "{:.1f}",
+    },
+)
+
+# %% [markdown]
+# ## In short
+#
+# - A task is a config and a number; where it runs does not change what it finds.
+# - One command serves cores, a Dask cluster and job arrays; what was finished survives any of them.
+# - Time, files and messages grow in proportion to the pairs. Memory at work does not; joining does.
+#
+# :::{admonition} Exercise 1
+# Your cluster has two kinds of processors. Is the record still the same to the last bit?
+# :::
+# :::{admonition} Answer
+# :class: dropdown
+# No. Their libraries may add products up in another order, and training amplifies the last bit. Each
+# pair is as good as any other, but `safecross verify` with a tight tolerance passes only on the kind that
+# computed it.
+# :::
+# :::{admonition} Exercise 2
+# Run this chapter with `-p pairs_wanted 2000 -p cores 16`. What is the largest item, and which option of
+# `safecross run` would reduce it?
+# :::
+# :::{admonition} Answer
+# :class: dropdown
+# The hours of training. `--epochs` reduces them, `--products bfloat16` where the processor has it, and
+# with either the parents are others.
+# :::
