@@ -24,14 +24,17 @@ import numpy as np
 import torch
 from distributed import Client, LocalCluster
 from sklearn.cross_decomposition import CCA as SklearnCCA
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 from statsmodels.multivariate.cancorr import CanCorr
+from threadpoolctl import threadpool_limits
 
 from safecross import (
     FirstLayer,
     LayerPair,
     Network,
     align_layers,
-    cca_of_pair,
+    cca,
     correlation,
     crossover_curve,
     evaluate,
@@ -63,7 +66,8 @@ def report(group: str, what: str, ratios, unit: str, wanted: str = "") -> None:
     row = {"group": group, "what": what, "value": np.median(ratios), "low": ratios[0]}
     row |= {"high": ratios[-1], "unit": unit, "wanted": wanted}
     _rows.append({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in row.items()})
-    print(f"{group}: {what}: {row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}] {unit}")
+    aim = f" (wanted: {wanted})" if wanted else ""
+    print(f"{group}: {what}: {row['value']:.4g} [{row['low']:.4g}, {row['high']:.4g}] {unit}{aim}")
 
 
 def timed(work: Callable) -> tuple[float, object]:
@@ -73,11 +77,18 @@ def timed(work: Callable) -> tuple[float, object]:
     return time.perf_counter() - start, result
 
 
-def copy_rate() -> float:
-    """Return the rate of a copy that no cache holds, in bytes read and written a second."""
-    block = torch.ones(2**26)
-    block.clone()
-    return 2 * 4 * block.numel() / min(timed(block.clone)[0] for _ in range(5))
+def copy_rate(floats: int = 2**26) -> float:
+    """Return the rate of a copy, in bytes read and written a second; 2**26 floats fit no cache."""
+    source = torch.ones(floats)
+    target = torch.empty_like(source)
+    repeats = max(1, 2**24 // floats)
+
+    def copy() -> None:
+        for _ in range(repeats):
+            target.copy_(source)
+
+    copy()
+    return 2 * 4 * floats * repeats / min(timed(copy)[0] for _ in range(5))
 
 
 # 1. The machine's own limits
@@ -95,7 +106,9 @@ def limits() -> None:
                     np.array(rates) / 1e9,
                     "GFLOP/s",
                 )
-            report("limit", f"memory copy, {threads} thread(s)", copy_rate() / 1e9, "GB/s")
+            report("limit", f"copy in memory, {threads} thread(s)", copy_rate() / 1e9, "GB/s")
+            if threads == 1:
+                report("limit", "copy in cache, 1 thread(s)", copy_rate(2**15) / 1e9, "GB/s")
 
 
 class threads_at:
@@ -127,6 +140,7 @@ def training(name: str, examples: int = 25_600, repeats: int = 5) -> None:
     }
     wanted = {"alone": {"mnist": ">= 0.60", "cifar10": ">= 0.45"}[name]}
     with threads_at(1):
+        train(x[:1000], y[:1000], hidden, 0, epochs=1, n_classes=data.n_classes)
         for way, (seeds, products) in ways.items():
             count = 1 if seeds == 0 else len(seeds)
             shares = []
@@ -199,8 +213,8 @@ def pair_floor(a: Network, n: int, operators: int) -> float:
     float32 products: both parents forward, and at each t of each operator the layers above the
     first. float64: the three correlation matrices (the symmetric ones by half), the eigenvectors
     of two (14/3 p^3 each for reduction, divide and conquer, back-transformation) and one product
-    of singular vectors and weights. Bytes: at each t both first layers are read and their mixture
-    is written, then read by the product.
+    of singular vectors and weights. Bytes: each operator reads both first layers from memory once;
+    at each t, in cache, a mixture of both is made and written, cut off at 0, and read again.
     """
     hidden = a.widths[1:-1]
     layers = list(itertools.pairwise(a.widths))
@@ -209,10 +223,10 @@ def pair_floor(a: Network, n: int, operators: int) -> float:
         2 * n * (2 * sum(p * q for p, q in layers) + points * sum(p * q for p, q in layers[1:]))
     )
     double = sum(4 * n * p * p + (2 * 14 / 3 + 6) * p**3 for p in hidden)
-    moved = points * n * hidden[0] * 4 * 4
     seconds = single / product_rate(1024, repeats=5)
     seconds += double / product_rate(1024, torch.float64, repeats=5)
-    return seconds + moved / copy_rate()
+    seconds += operators * 2 * n * hidden[0] * 4 / copy_rate()
+    return seconds + points * n * hidden[0] * 4 * 6 / copy_rate(2**15)
 
 
 def curve(name: str, a: Network, b: Network, x, y, repeats: int = 3) -> None:
@@ -239,7 +253,7 @@ def peers(a: Network, b: Network, x) -> None:
     layers = layer_pairs(a, b, x)[0]
     la, lb = layers.la.double().numpy(), layers.lb.double().numpy()
     rows_a, rows_b = (np.ascontiguousarray(layer.T) for layer in (la, lb))
-    with threads_at(1), np.errstate(invalid="ignore", divide="ignore"):
+    with threads_at(1), threadpool_limits(1), np.errstate(invalid="ignore", divide="ignore"):
         loop, expected = timed(
             lambda: np.array([[np.corrcoef(u, v)[0, 1] for v in rows_b] for u in rows_a])
         )
@@ -258,35 +272,32 @@ def peers(a: Network, b: Network, x) -> None:
     report("peers", f"{p} x {p} correlations against numpy.corrcoef once", once, "times faster")
 
 
-def cca_peers(a: Network, b: Network, x, directions: int = 256, components: int = 32) -> None:
-    """Measure SVCCA from the activations on against libraries' CCA of its principal directions."""
+def cca_peers(a: Network, b: Network, x, directions: int = 256, components: int = 8) -> None:
+    """Measure SVCCA, from the activations on, against scikit-learn's PCA and libraries' CCA."""
+    la, lb = (layer.double().numpy() for layer in (layer_pairs(a, b, x)[0].la,
+                                                   layer_pairs(a, b, x)[0].lb))  # fmt: skip
 
-    def whole():
-        layers = layer_pairs(a, b, x)[0]
-        return layers, cca_of_pair(layers, directions=directions)
+    def principal_directions() -> list[np.ndarray]:
+        scaled = (StandardScaler().fit_transform(layer) for layer in (la, lb))
+        return [PCA(directions).fit_transform(layer) for layer in scaled]
 
-    with threads_at(1):
-        ours = [timed(whole)[0] for _ in range(5)]
-        layers, result = whole()
-        scores = []
-        for layer, within in ((layers.la, layers.within_a), (layers.lb, layers.within_b)):
-            z = np.nan_to_num((layer.double() - layer.double().mean(0)) / layer.double().std(0))
-            scores.append(z @ np.linalg.eigh(within.numpy())[1][:, -directions:])
-        svd, fitted = timed(lambda: CanCorr(*scores))
-        np.testing.assert_allclose(fitted.cancorr, result.correlations, atol=1e-4)
-        what = f"SVCCA-{directions} against statsmodels' CCA by SVD, all components"
-        report("peers", what, [svd / s for s in ours], "times faster")
-        model = SklearnCCA(n_components=components, max_iter=5000, tol=1e-9)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it says where it has not converged
-            theirs, fitted = timed(lambda: model.fit(*scores))
+    with threads_at(1), threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn says where it has not converged
+        ours, result = zip(*(timed(lambda: cca(la, lb, directions=directions)) for _ in range(5)),
+                           strict=True)  # fmt: skip
+        before, scores = timed(principal_directions)
+        by_svd, fitted = timed(lambda: CanCorr(*scores))
+        np.testing.assert_allclose(fitted.cancorr, result[0].correlations, atol=1e-4)
+        what = f"SVCCA-{directions} against scikit-learn's PCA and statsmodels' CCA by SVD"
+        report("peers", what,
+               [(before + by_svd) / s for s in ours], "times faster")  # fmt: skip
+        model = SklearnCCA(n_components=components, max_iter=5000)
+        by_power, fitted = timed(lambda: model.fit(*scores))
         pairs = zip(*(s.T for s in fitted.transform(*scores)), strict=True)
         found = sorted((np.corrcoef(u, v)[0, 1] for u, v in pairs), reverse=True)
-    np.testing.assert_allclose(found, result.correlations[:components], atol=1e-4)
-    what = (
-        f"SVCCA-{directions}, all components, against the first {components} of scikit-learn's CCA"
-    )
-    report("peers", what, [theirs / s for s in ours], "times faster", ">= 100")
+    np.testing.assert_allclose(found, result[0].correlations[:components], atol=1e-4)
+    what = f"SVCCA-{directions} against scikit-learn's PCA and the first {components} of its CCA"
+    report("peers", what, [(before + by_power) / s for s in ours], "times faster", ">= 100")
 
 
 # 5. Growth
@@ -316,18 +327,32 @@ def growth() -> list[dict]:
     return costs
 
 
+def run_alone(dataset: str, pairs: int, workers: int, *words: str) -> dict:
+    """Run the command line in processes of its own; return what its manifest says of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "safecross", "run", dataset, "--pairs", str(pairs)]
+        command += ["--workers", str(workers), *words]
+        subprocess.run(command, check=True, capture_output=True, text=True,
+                       env=os.environ | {"SAFECROSS_RUNS": folder})  # fmt: skip
+        files = {path: path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()}
+        (path,) = Path(folder).glob("records/*/manifest.json")
+        manifest = json.loads(path.read_text())
+    (session,) = manifest["sessions"]
+    return {
+        "pairs": pairs,
+        "workers": workers,
+        "seconds": session["wall_seconds"],
+        "peak_memory_bytes": session["peak_memory_bytes"],
+        "bytes_on_disk": sum(files.values()),
+        "curves_sha256": manifest["files"]["curves.parquet"],
+    }
+
+
 def pairs_growth(counts=(1, 10, 100)) -> list[dict]:
-    """Measure a run of the embedded data over the number of pairs: time, memory and files."""
-    found = []
-    for count in (1, *counts):  # the first starts the workers
-        with tempfile.TemporaryDirectory() as folder:
-            config = main_config("mnist5k", count, seed=7, epochs=5)
-            seconds, record = timed(lambda c=config, f=folder: run(c, folder=Path(f), workers=2))
-            size = sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file())
-            memory = record.manifest["sessions"][0]["peak_memory_bytes"]
-            found.append({"pairs": count, "seconds": seconds, "peak_memory_bytes": memory,
-                          "bytes_on_disk": size})  # fmt: skip
-    return found[1:]
+    """Measure runs of the embedded data over the number of pairs: time, memory and files."""
+    found = [run_alone("mnist5k", count, 2, "--epochs", "5") for count in counts]
+    print(f"pairs: {found}")
+    return found
 
 
 def wide(p: int, n: int) -> None:
@@ -363,29 +388,22 @@ def wide_layers(sizes=(1024, 2048, 4096), n: int = 10_000) -> list[dict]:
 
 def workers(counts=(1, 2, 4), pairs: int = 8) -> list[dict]:
     """Measure a run of MNIST after one epoch with several numbers of workers."""
-    found = []
-    for count in counts:
-        with tempfile.TemporaryDirectory() as folder:
-            record = run(main_config("mnist", pairs, epochs=1), workers=count, folder=Path(folder))
-            (session,) = record.manifest["sessions"]
-            found.append({"workers": count, "pairs": pairs, "seconds": session["wall_seconds"],
-                          "peak_memory_bytes": session["peak_memory_bytes"],
-                          "curves_sha256": record.manifest["files"]["curves.parquet"]})  # fmt: skip
-            print(f"workers: {found[-1]}")
-    assert len({row.pop("curves_sha256") for row in found}) == 1, "workers change the numbers"
+    found = [run_alone("mnist", pairs, count, "--epochs", "1") for count in counts]
+    assert len({row["curves_sha256"] for row in found}) == 1, "workers change the numbers"
+    print(f"workers: {found}")
     return found
 
 
 def scheduler(tasks: int = 1000) -> dict:
     """Measure what an empty task costs a Dask scheduler with two worker processes."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         with Client(cluster) as client:
             client.gather(client.map(abs, range(100), pure=False))
             seconds, _ = timed(lambda: client.gather(client.map(abs, range(tasks), pure=False)))
     return {"tasks": tasks, "seconds_a_task": seconds / tasks}
 
 
-def bfloat16(pairs: int = 4) -> list[dict]:
+def bfloat16(pairs: int = 2) -> list[dict]:
     """Measure what bfloat16 products do to the parents and to the curves."""
     found = []
     for name in ("mnist", "cifar10"):
@@ -434,18 +452,25 @@ def main() -> None:
         if name == "mnist":
             peers(a, b, x)
             cca_peers(a, b, x)
-    costs = growth()
+    costs, pairs_, wide_ = growth(), pairs_growth(), wide_layers()
+    costs += [{"step": "a run of the embedded data", "varied": "pairs"} | row for row in pairs_]
+    costs += [
+        {"step": "every operator on one layer, 10,000 examples", "varied": "p", "p": row["p"],
+         "seconds": sum(row["seconds"].values())}
+        for row in wide_
+    ]  # fmt: skip
     content = {
         "rows": _rows,
         "costs": costs,
-        "pairs": pairs_growth(),
-        "wide": wide_layers(),
+        "pairs": pairs_,
+        "wide": wide_,
         "workers": workers(),
         "scheduler": scheduler(),
         "bfloat16": bfloat16(),
         "machine": machine_name(),
         "packages": {
-            n: version(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "statsmodels")
+            n: version(n)
+            for n in ("torch", "numpy", "scipy", "scikit-learn", "statsmodels", "distributed")
         },
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

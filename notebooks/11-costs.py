@@ -181,8 +181,8 @@ exponent["seconds at the largest"] = [
 ]
 plots.table(
     exponent.rename(columns={"varied": "size", "exponent": "fitted exponent"}),
-    f"Growth of each step over examples (n, of layers of 512 neurons), neurons (p, on 4,096 examples, "
-    f"256 directions) and hidden layers (depth); {where}.",
+    f"Growth of each step over examples (n, of layers of 512 neurons), neurons (p, on 4,096 examples with "
+    f"256 directions unless it says otherwise), hidden layers (depth) and pairs; {where}.",
     {"fitted exponent": "{:.2f}", "seconds at the largest": "{:.3f}"},
 )
 wide = pd.DataFrame(benchmark["wide"])

@@ -465,7 +465,10 @@ def _add_book(commands) -> None:
 
 def _book(options) -> int:
     # The book's packages are an extra: the other commands work without them.
-    from . import book
+    try:
+        from . import book
+    except ImportError as error:
+        raise _Mistake(f"{error}: pip install 'safecross[book]' for the book") from error
 
     values = {name: config.literal(value) for name, value in options.parameter}
     try:

@@ -55,8 +55,8 @@ def correlation(la, lb=None) -> torch.Tensor:
     la = checks.as_matrix("activations of a", la)
     lb = la if lb is None else checks.as_matrix("activations of b", lb)
     _check_examples(la, lb)
-    za = _standardised(la)
-    return _correlations(za, za if lb is la else _standardised(lb))
+    za, _ = _standardised(la)
+    return _correlations(za, za if lb is la else _standardised(lb)[0])
 
 
 def _correlations(za: torch.Tensor, zb: torch.Tensor) -> torch.Tensor:
@@ -113,34 +113,34 @@ class LayerPair:
     @cached_property
     def scale_a(self) -> torch.Tensor:
         """Sample standard deviations of a's neurons, shape (p,), float64; 0 for dead ones."""
-        return _norms(self.la) / max(self.n - 1, 1) ** 0.5
+        return self._view_a[1] / max(self.n - 1, 1) ** 0.5
 
     @cached_property
     def scale_b(self) -> torch.Tensor:
         """Sample standard deviations of b's neurons, shape (q,), float64; 0 for dead ones."""
-        return _norms(self.lb) / max(self.n - 1, 1) ** 0.5
+        return self._view_b[1] / max(self.n - 1, 1) ** 0.5
 
     @cached_property
     def within_a(self) -> torch.Tensor:
         """Correlations within network a, shape (p, p), float64."""
-        return _correlations(self._columns_a, self._columns_a)
+        return _correlations(self._view_a[0], self._view_a[0])
 
     @cached_property
     def within_b(self) -> torch.Tensor:
         """Correlations within network b, shape (q, q), float64."""
-        return _correlations(self._columns_b, self._columns_b)
+        return _correlations(self._view_b[0], self._view_b[0])
 
     @cached_property
     def between(self) -> torch.Tensor:
         """Correlations between the networks, shape (p, q), float64."""
-        return _correlations(self._columns_a, self._columns_b)
+        return _correlations(self._view_a[0], self._view_b[0])
 
     @cached_property
-    def _columns_a(self) -> torch.Tensor:
+    def _view_a(self) -> tuple[torch.Tensor, torch.Tensor]:
         return _standardised(self.la)
 
     @cached_property
-    def _columns_b(self) -> torch.Tensor:
+    def _view_b(self) -> tuple[torch.Tensor, torch.Tensor]:
         return _standardised(self.lb)
 
     def keep(self, key: Hashable, compute: Callable[[], T]) -> T:
@@ -185,8 +185,8 @@ class LayerPair:
         values_b, vectors_b = _eigenpairs(db[:, None] * self.within_b * db)
         cross = vectors_a.mT @ (da[:, None] * self.between * db) @ vectors_b
         # All that is asked of the columns is there now, and they are the largest of it.
-        self.__dict__.pop("_columns_a", None)
-        self.__dict__.pop("_columns_b", None)
+        self.__dict__.pop("_view_a", None)
+        self.__dict__.pop("_view_b", None)
         return values_a, vectors_a, values_b, vectors_b, cross
 
 
@@ -195,22 +195,17 @@ def _eigenpairs(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return values.flip(-1).clamp_(min=0), vectors.flip(-1)
 
 
-def _centred(layer: torch.Tensor) -> torch.Tensor:
+def _standardised(layer: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return centred columns of unit Euclidean norm, and the norms they had; dead ones are 0."""
     # Rounding gives a constant column a tiny spread of its own: it is set to exactly 0.
-    alive = layer.amax(-2, keepdim=True) != layer.amin(-2, keepdim=True)
-    layer = layer.to(torch.float64)
-    return (layer - layer.mean(-2, keepdim=True)) * alive
-
-
-def _norms(layer: torch.Tensor) -> torch.Tensor:
-    return torch.linalg.vector_norm(_centred(layer), dim=-2)
-
-
-def _standardised(layer: torch.Tensor) -> torch.Tensor:
-    """Return centred columns of unit Euclidean norm; dead ones are 0."""
-    centred = _centred(layer)
-    norms = torch.linalg.vector_norm(centred, dim=-2, keepdim=True)
-    return centred.div_(torch.where(norms > 0, norms, 1.0))
+    dead = layer.amax(-2, keepdim=True) == layer.amin(-2, keepdim=True)
+    columns = layer.to(torch.float64, copy=True)
+    columns.sub_(columns.mean(-2, keepdim=True))
+    if bool(dead.any()):
+        columns.mul_(~dead)
+    norms = torch.linalg.vector_norm(columns, dim=-2, keepdim=True)
+    columns.div_(torch.where(norms > 0, norms, 1.0))
+    return columns, norms.squeeze(-2)
 
 
 def _check_examples(la: torch.Tensor, lb: torch.Tensor) -> None:

@@ -218,18 +218,24 @@ def crossover_curve(
     """
     ts = np.atleast_1d(_checked_t(t))
     first = first or FirstLayer(theta_a, theta_b, x)
-    za, zb = first.za, first.zb
+    lists = None
     if alignment is not None:
         theta_a, theta_b = alignment.apply(theta_a, theta_b)
         if theta_a.depth:
-            za, zb = za[:, alignment.lists_a[0]], zb[:, alignment.lists_b[0]]
-    logits = za.new_empty(len(ts), len(za), theta_a.widths[-1])
+            lists = [
+                torch.as_tensor(of_side[0], device=first.za.device)
+                for of_side in (alignment.lists_a, alignment.lists_b)
+            ]
+    n = len(first.za)
+    logits = first.za.new_empty(len(ts), n, theta_a.widths[-1])
     # The first layer is mixed by its products below; only the layers above it as weights.
     upper = interpolate(_above(theta_a), _above(theta_b), ts) if theta_a.depth else None
     layers = list(zip(upper.weights, upper.biases, strict=True)) if upper else []
-    for rows in torch.arange(len(za)).split(_ROWS):
-        span = slice(int(rows[0]), int(rows[-1]) + 1)
-        a, b = za[span].contiguous(), zb[span].contiguous()
+    for start in range(0, n, _ROWS):
+        span = slice(start, start + _ROWS)
+        a, b = first.za[span], first.zb[span]
+        if lists:
+            a, b = a.index_select(1, lists[0]), b.index_select(1, lists[1])
         for i, s in enumerate(ts):
             z = torch.lerp(a, b, float(s))
             for weight, bias in layers:

@@ -119,9 +119,10 @@ def _dask(scheduler: str) -> Iterator[int]:
         raise ValueError(
             "the backend dask needs the package distributed: pip install 'safecross[dask]'"
         ) from error
+    joblib.register_parallel_backend(_CLUSTER, _cluster_backend())
     with (
         Client(scheduler, set_as_default=False) as client,
-        joblib.parallel_config(backend="dask", client=client),
+        joblib.parallel_config(backend=_CLUSTER, client=client),
     ):
         try:
             client.wait_for_workers(1, timeout=WAIT)
@@ -138,3 +139,30 @@ def _dask(scheduler: str) -> Iterator[int]:
                 "one task's workers were killed again and again, perhaps for want of memory: run "
                 f"the same command again on larger ones; what was finished is kept ({error})"
             ) from error
+
+
+_CLUSTER = "safecross-dask"
+
+
+def _cluster_backend() -> type:
+    """Return joblib's backend for Dask, which hears of tasks that Dask has given up too.
+
+    joblib's own does not call back when Dask declares a task failed because each worker that had
+    it died, and waits for that task for ever.
+    """
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        def submit(self, func, callback=None):
+            future = super().submit(func, callback)
+            future.add_done_callback(
+                lambda done: callback(done.exception()) if done.exception() else None
+            )
+            return future
+
+        def retrieve_result_callback(self, out):
+            if isinstance(out, BaseException):
+                raise out
+            return super().retrieve_result_callback(out)
+
+    return Backend

@@ -583,15 +583,14 @@ def merge(
     """
     folder = Path(folder or runs_folder()).resolve()
     _gather(config, [Path(source).resolve() for source in sources], folder)
-    results = [_load_pair(config, pair, folder) for pair in range(config.n_pairs)]
-    missing = [pair for pair, result in enumerate(results) if result is None]
+    missing = []
+    tables = _tables(config, _whole_pairs(config, folder, missing))
     if missing:
         raise ValueError(
             f"{record_name(config)} is not complete: {len(missing)} of {config.n_pairs} pairs are "
             f"missing or damaged in {folder}, the first {missing[:10]}. Run the same config (or "
             "its missing shards) again: what is there is kept."
         )
-    tables = _tables(config, results)
     target = folder / "records" / record_name(config)
     for name, table in tables.items():
         store.write_atomically(target / f"{name}.parquet", functools.partial(_parquet, table))
@@ -649,35 +648,32 @@ def _parquet(table: pd.DataFrame, path: Path) -> None:
     table.to_parquet(path, index=False, compression="zstd")
 
 
-def _tables(config: Config, results: list[dict[str, torch.Tensor]]) -> dict[str, pd.DataFrame]:
-    curves, pairs, statistics, timings = [], [], [], []
-    for pair, result in enumerate(results):
-        for i, operator in enumerate(config.operators):
-            curves.append(
-                pd.DataFrame(
-                    {
-                        "pair": np.int32(pair),
-                        "operator": operator,
-                        "t": np.float64(config.t),
-                        "loss": result[f"loss.{i}"].numpy().astype(np.float32),
-                        "accuracy": result[f"accuracy.{i}"].numpy().astype(np.float32),
-                    }
-                )
-            )
-        (loss_a, accuracy_a), (loss_b, accuracy_b) = result["parents"].tolist()
-        pairs.append(
-            (
-                pair,
-                2 * pair,
-                2 * pair + 1,
-                network_seed(config, 2 * pair),
-                network_seed(config, 2 * pair + 1),
-                loss_a,
-                loss_b,
-                accuracy_a,
-                accuracy_b,
-            )
-        )
+def _whole_pairs(
+    config: Config, folder: Path, missing: list[int]
+) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+    """Yield the results of one pair after the other; note those that are not to be had."""
+    for pair in range(config.n_pairs):
+        result = _load_pair(config, pair, folder)
+        if result is None:
+            missing.append(pair)
+        else:
+            yield pair, result
+
+
+def _tables(
+    config: Config, results: Iterable[tuple[int, dict[str, torch.Tensor]]]
+) -> dict[str, pd.DataFrame]:
+    """Return a record's tables; one pair's tensors are held at a time."""
+    numbers, pairs, statistics, timings = [], [], [], []
+    points = {"loss": [], "accuracy": []}
+    for pair, result in results:
+        numbers.append(pair)
+        for column, values in points.items():
+            curves = [result[f"{column}.{i}"] for i in range(len(config.operators))]
+            values.append(torch.cat(curves).numpy().astype(np.float32))
+        networks = (2 * pair, 2 * pair + 1)
+        seeds = [network_seed(config, network) for network in networks]
+        pairs.append((pair, *networks, *seeds, *result["parents"].T.flatten().tolist()))
         for key, value in result.items():
             kind, _, rest = key.partition(".")
             if kind == "statistic":
@@ -685,19 +681,18 @@ def _tables(config: Config, results: list[dict[str, torch.Tensor]]) -> dict[str,
                 statistics.append((pair, int(layer), name, float(value)))
             elif kind == "seconds":
                 timings.append((pair, rest, float(value)))
-    columns = [
-        "pair",
-        "network_a",
-        "network_b",
-        "seed_a",
-        "seed_b",
-        "loss_a",
-        "loss_b",
-        "accuracy_a",
-        "accuracy_b",
-    ]
+    columns = ["pair", *(f"{what}_{side}" for what in ("network", "seed", "loss", "accuracy")
+                         for side in "ab")]  # fmt: skip
+    curves = pd.DataFrame(
+        {
+            "pair": np.repeat(np.asarray(numbers, np.int32), len(config.operators) * len(config.t)),
+            "operator": np.tile(np.repeat(config.operators, len(config.t)), len(numbers)),
+            "t": np.tile(np.float64(config.t), len(numbers) * len(config.operators)),
+            **{column: np.concatenate(values or [[]]) for column, values in points.items()},
+        }
+    )
     return {
-        "curves": pd.concat(curves, ignore_index=True).astype({"operator": "category"}),
+        "curves": curves.astype({"operator": "category"}),
         "pairs": pd.DataFrame(pairs, columns=columns),
         "statistics": pd.DataFrame(
             statistics, columns=["pair", "layer", "statistic", "value"]

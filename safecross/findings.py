@@ -42,6 +42,7 @@ def findings_text(mnist: Record, cifar10: Record, sweeps: dict[str, Record], pic
         *(_sentence(name, record) for name, record in (("MNIST", mnist), ("CIFAR-10", cifar10))),
         _ranking(cifar10),
         _tally(mnist, cifar10, sweeps),
+        _time(mnist, cifar10),
     ]
     return "\n".join(lines) + "\n"
 
@@ -96,6 +97,16 @@ def _tally(mnist: Record, cifar10: Record, sweeps: dict[str, Record]) -> str:
     return (
         f"- Of {len(verdicts)} claims of the paper that can be held against a measurement, {yes} "
         f"replicate, {no} do not, {open_} cannot be decided."
+    )
+
+
+def _time(mnist: Record, cifar10: Record) -> str:
+    minutes = " and ".join(f"{record.wall_seconds / 60:.0f}" for record in (mnist, cifar10))
+    config = mnist.config
+    return (
+        f"- Training {2 * (config.n_pairs + cifar10.config.n_pairs)} networks and crossing over "
+        f"{config.n_pairs + cifar10.config.n_pairs} pairs by {len(config.operators)} operators at "
+        f"{len(config.t)} points took {minutes} minutes on {mnist.manifest['machine']}."
     )
 
 

@@ -463,6 +463,15 @@ def test_the_book_gets_its_options(capsys, monkeypatch):
     assert capsys.readouterr().out == "index.html\n"
 
 
+def test_without_the_books_packages_it_says_what_to_install(capsys, monkeypatch):
+    import safecross
+
+    monkeypatch.delattr(safecross, "book", raising=False)
+    monkeypatch.setitem(sys.modules, "safecross.book", None)
+    assert main(["book"]) == 1
+    assert "pip install 'safecross[book]'" in one_line(capsys)
+
+
 def test_a_mistake_with_the_book_has_status_1(capsys):
     assert main(["book", "--only", "66-nothing", "--no-build"]) == 1
     assert capsys.readouterr().err.startswith("safecross: error: ")

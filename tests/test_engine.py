@@ -40,7 +40,7 @@ def alone(config, tmp_path_factory) -> dict[str, bytes]:
 def cluster():
     """Start a scheduler and two worker processes of one thread."""
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as started:
         yield started
 
@@ -85,7 +85,7 @@ def test_the_command_line_runs_on_a_cluster(config, alone, cluster, runs, capsys
 def test_a_scheduler_without_workers_is_an_error(config, runs, monkeypatch):
     monkeypatch.setattr(engine, "WAIT", 0.2)
     with (
-        LocalCluster(n_workers=0, processes=True, dashboard_address=None) as empty,
+        LocalCluster(n_workers=0, processes=True, dashboard_address=":0") as empty,
         pytest.raises(OSError, match=r"has had no workers for 0\.2 seconds: start some with 'dask"),
     ):
         run(config, backend="dask", scheduler=empty.scheduler_address)
