@@ -5,6 +5,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import resource
 import sys
 import time
@@ -44,6 +45,7 @@ __all__ = [
     "load_record",
     "machine_name",
     "merge",
+    "peak_memory",
     "progress_bar",
     "publish",
     "record_name",
@@ -386,9 +388,18 @@ def _one_thread():
 
 def _memory() -> tuple[tuple[str, int], int]:
     """Return this process, by its machine and number, and its peak memory in bytes."""
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return (platform.node(), os.getpid()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return (platform.node(), os.getpid()), peak_memory()
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had resident, in bytes."""
+    try:
+        # On Linux `getrusage` also counts the process that started this one.
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+    except OSError:
+        # macOS counts in bytes.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _pair_path(config: Config, pair: int, folder: Path) -> Path:

@@ -165,10 +165,10 @@ def pair_layers(
 def alignment_memory(n: int, widths: Sequence[int]) -> int:
     r"""Return how many bytes aligning by the most demanding operator, SC-CCA, takes at most.
 
-    .. math:: 8 \sum_d (2 n h_d + 6 h_d^2) + 8 \max_d (n h_d + 8 h_d^2)
+    .. math:: 8 \sum_d (3 n h_d + 6 h_d^2) + 8 \max_d (n h_d + 8 h_d^2)
 
-    in float64: of every layer the standardised activations of both networks, their covariances
-    and eigenvectors are kept; of one at a time there is also what the decompositions work with.
+    of every layer the activations of both networks, in float32 and standardised in float64, their
+    covariances and eigenvectors; of one at a time also what the decompositions work with.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def alignment_memory(n: int, widths: Sequence[int]) -> int:
     >>> alignment_memory(10_000, [4096]) / 2**30 < 8
     True
     """
-    kept = sum(2 * n * h + 6 * h * h for h in widths)
+    kept = sum(3 * n * h + 6 * h * h for h in widths)
     working = max((n * h + 8 * h * h for h in widths), default=0)
     return 8 * (kept + working)
 

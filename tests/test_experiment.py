@@ -447,6 +447,13 @@ def test_the_command_line_with_two_workers_is_cut_off(small_config, long_run, ru
     assert found["pairs"] == 300
 
 
+def test_the_peak_of_memory_is_this_process_own():
+    code = "from safecross.experiment import peak_memory; print(peak_memory())"
+    block = np.ones(10**8)  # what the parent holds is not the child's
+    found = int(subprocess.run([sys.executable, "-c", code], capture_output=True).stdout)
+    assert 5e7 < found < block.nbytes < experiment.peak_memory()
+
+
 # Damaged, full, not to be written
 
 
