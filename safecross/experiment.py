@@ -599,7 +599,7 @@ def merge(
     if missing:
         raise ValueError(
             f"{record_name(config)} is not complete: {len(missing)} of {config.n_pairs} pairs are "
-            f"missing or damaged in {folder}, the first {missing[:10]}. Run the same config (or "
+            f"missing or damaged, the first {missing[:10]}, in {folder}. Run the same config (or "
             "its missing shards) again: what is there is kept."
         )
     target = folder / "records" / record_name(config)

@@ -146,7 +146,8 @@ def pair_layers(
 
     Examples
     --------
-    >>> pair_layers([torch.tensor([[1.0], [2.0]])], [torch.tensor([[1.0], [0.0]])])[0].between
+    >>> layer = torch.tensor([[1.0], [1.0], [3.0], [3.0]])
+    >>> pair_layers([layer], [3 - layer])[0].between
     tensor([[-1.]], dtype=torch.float64)
     """
     pairs = [LayerPair(la, lb) for la, lb in zip(layers_a, layers_b, strict=True)]

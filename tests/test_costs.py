@@ -9,6 +9,7 @@ import pytest
 
 from safecross import DamagedFile, costs
 from safecross.costs import (
+    bfloat16_effect,
     fit_exponents,
     load_benchmark,
     measure_costs,
@@ -112,6 +113,14 @@ def test_the_published_benchmark_has_what_the_chapters_show():
     assert max(row["p"] for row in found["wide"]) == 4096
     assert {row["dataset"] for row in found["bfloat16"]} == {"mnist", "cifar10"}
     assert found["finished"] and found["machine"]
+
+
+def test_the_effect_of_bfloat16_is_that_of_the_benchmark():
+    (row,) = (r for r in load_benchmark()["bfloat16"]
+              if (r["dataset"], r["what"]) == ("mnist", "parents"))  # fmt: skip
+    first = bfloat16_effect()[0]
+    assert first.startswith(f"on mnist, {row['pairs']} pairs")
+    assert f"{row['loss_float32']:.4f} with float32, {row['loss_bfloat16']:.4f} with" in first
 
 
 def test_a_missing_benchmark_is_named(tmp_path, monkeypatch):

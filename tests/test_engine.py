@@ -14,6 +14,7 @@ from distributed import LocalCluster
 from safecross import StoreError, engine, experiment
 from safecross.cli import main
 from safecross.config import Config
+from safecross.engine import BACKENDS
 from safecross.experiment import record_name, run
 
 TABLES = ("curves", "pairs", "statistics")
@@ -115,7 +116,7 @@ def test_a_killed_process_is_an_error():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backend": "dsak"}, r"unknown backend 'dsak': did you mean 'dask'\?"),
+        ({"backend": "dsak"}, rf"unknown backend 'dsak': .* Known: {', '.join(sorted(BACKENDS))}"),
         ({"backend": "dask"}, "needs the address of a scheduler, such as tcp://"),
         ({"scheduler": "tcp://a:1"}, "a scheduler is for the backend dask; found 'tcp://a:1'"),
         (
