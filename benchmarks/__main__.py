@@ -44,11 +44,12 @@ from safecross import (
     train,
 )
 from safecross.config import parse_operator
+from safecross.correlation import alignment_memory
 from safecross.costs import measure_costs
 from safecross.crossover import GRID
 from safecross.experiment import committed_folder, machine_name, peak_memory, run
 from safecross.linalg import product_rate
-from safecross.operators import OPERATORS, alignment_memory
+from safecross.operators import OPERATORS
 from safecross.paper import MAIN, main_config, sc_cca
 from safecross.store import save_json
 from safecross.training import training_operations
@@ -368,7 +369,7 @@ def wide(p: int, n: int) -> None:
     peak = peak_memory()
     print(json.dumps({"p": p, "n": n, "seconds": seconds, "process_bytes": peak,
                       "taken_bytes": peak - before,
-                      "announced_bytes": alignment_memory(n, [p])}))  # fmt: skip
+                      "announced_bytes": alignment_memory(n, p)}))  # fmt: skip
 
 
 def wide_layers(sizes=(1024, 2048, 4096), n: int = 10_000) -> list[dict]:

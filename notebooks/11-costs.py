@@ -93,26 +93,21 @@ plots.table(
 # of its steps on one thread; the table sets them against the training of its two parents.
 
 # %% tags=["hide-input"]
-rows = []
+columns = {}
 for name, record in records.items():
     seconds = record.timings.pivot(index="pair", columns="step", values="seconds")
-    training = seconds["train a"] + seconds["train b"]
-    for step in dict.fromkeys(record.timings["step"]):
-        if not step.startswith("train"):
-            rows.append(
-                {
-                    "data set": name,
-                    "step": step,
-                    "median seconds": f"{seconds[step].median():.4f}",
-                    "share of training": f"{interval(seconds[step] / training).value:.2%}",
-                }
-            )
-    rows.append({"data set": name, "step": "training both parents",
-                 "median seconds": f"{training.median():.4f}", "share of training": ""})  # fmt: skip
+    seconds["training both parents"] = seconds.pop("train a") + seconds.pop("train b")
+    seconds = seconds.drop(columns="product", errors="ignore")
+    shares = seconds.div(seconds["training both parents"], axis=0)
+    # The operators' options differ between data sets; their names do not.
+    short = pd.Index([step.partition(":")[0] for step in seconds])
+    short = short if short.is_unique else seconds.columns
+    columns[f"{name}, seconds"] = seconds.median().map("{:.4f}".format).set_axis(short)
+    columns[f"{name}, share"] = shares.mean().map("{:.2%}".format).set_axis(short)
 plots.table(
-    pd.DataFrame(rows),
-    f"Seconds of each step of a pair, one thread; {n_pairs} pairs, seed {seed}. A curve is evaluated at "
-    "all t of its record.",
+    pd.DataFrame(columns).rename_axis("step").reset_index(),
+    f"Median seconds of each step of a pair, one thread, and mean share of training both parents; "
+    f"{n_pairs} pairs, seed {seed}. A curve is evaluated at all t of its record.",
 )
 
 # %% [markdown]
@@ -142,9 +137,9 @@ if rows:
 # %% [markdown]
 # ## Against the machine and against other libraries
 #
-# `make bench` measures the package where it was made, in one run of a few minutes: the machine's own
-# limits, how near the work comes to them, and what one would otherwise take for it. All are ratios of
-# times taken turn by turn; where another library computes the same, the results were equal first. A
+# `make bench` measures the package where it was made, in one run: the machine's own
+# limits, how near the work comes to them, and what one would otherwise take for it. Ratios are of times
+# taken turn by turn; where another library computes the same, the results were equal first. A
 # pair's floor is the time of the operations and bytes that it cannot avoid, at the limits.
 
 # %% tags=["hide-input"]
@@ -168,7 +163,7 @@ for group, caption in (
 # Wide layers are where the cubes show. The fitted exponents below come from the same benchmark.
 
 # %% tags=["hide-input"]
-grown = pd.DataFrame(benchmark["costs"])
+grown = pd.DataFrame(benchmark["costs"]).query("varied != 'pairs'")  # those are in chapter 14
 exponent = fit_exponents(grown)
 ranges = grown.groupby(["step", "varied"], sort=False)
 exponent["sizes"] = [
@@ -182,7 +177,7 @@ exponent["seconds at the largest"] = [
 plots.table(
     exponent.rename(columns={"varied": "size", "exponent": "fitted exponent"}),
     f"Growth of each step over examples (n, of layers of 512 neurons), neurons (p, on 4,096 examples with "
-    f"256 directions unless it says otherwise), hidden layers (depth) and pairs; {where}.",
+    f"256 directions unless it says otherwise) and hidden layers (depth); {where}.",
     {"fitted exponent": "{:.2f}", "seconds at the largest": "{:.3f}"},
 )
 wide = pd.DataFrame(benchmark["wide"])
@@ -194,16 +189,16 @@ plots.table(
             "seconds, all operators": [sum(row.values()) for row in wide["seconds"]],
             "memory of the process, GiB": wide["process_bytes"] / 2**30,
             "of it for aligning, GiB": wide["taken_bytes"] / 2**30,
-            "announced at most, GiB": wide["announced_bytes"] / 2**30,
+            "announced, GiB": wide["announced_bytes"] / 2**30,
         }
     ),
-    f"Aligning one wide layer by every operator. Where less than the announced memory is free, it says so "
-    f"and does not start; {where}.",
+    f"Aligning one wide layer by every operator. Where less memory is free than SC-CCA will need, it says "
+    f"so instead of starting; {where}.",
     {
         "seconds, all operators": "{:.1f}",
         "memory of the process, GiB": "{:.2f}",
         "of it for aligning, GiB": "{:.2f}",
-        "announced at most, GiB": "{:.2f}",
+        "announced, GiB": "{:.2f}",
     },
 )
 
@@ -212,7 +207,10 @@ plots.table(
 #
 # Some processors multiply bfloat16 faster than float32. `safecross run --products bfloat16` trains
 # with such products; weights and Adam's state stay float32, aligning and curves too. It is off unless
-# asked for, since it gives other parents. How much worse?
+# asked for, since it gives other parents. Faster products are not yet faster training: weights are
+# converted at every step. The table of training has two measurements of it, one network alone on one
+# thread, and whole runs of a few pairs with a worker on each core, and they need not agree. This table
+# says what it does to the parents.
 
 # %% tags=["hide-input"]
 half = pd.DataFrame(benchmark["bfloat16"])
@@ -235,7 +233,8 @@ plots.table(
 # ## Measured and published
 
 # %% tags=["hide-input"]
-measured_and_published(roles(main=records), "11-costs")
+sweeps = load_records(datasets, n_pairs, seed, kind="sweep")
+measured_and_published(roles(main=records, sweep=sweeps), "11-costs")
 
 # %% [markdown]
 # ## In short

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
+import psutil
 import torch
 
 from . import checks
 
-__all__ = ["LayerPair", "correlation"]
+__all__ = ["LayerPair", "alignment_memory", "correlation"]
 
 T = TypeVar("T")
 
@@ -175,10 +176,16 @@ class LayerPair:
         -------
         eigenvalues_a, vectors_a, eigenvalues_b, vectors_b, cross : torch.Tensor, float64
             Shapes (p,), (p, p), (q,), (q, q), (p, q); eigenvalues in decreasing order.
+
+        Raises
+        ------
+        MemoryError
+            If less memory is free than `alignment_memory` says that it needs.
         """
         return self.keep(("bases", standardise), lambda: self._find_bases(standardise))
 
     def _find_bases(self, standardise: bool) -> tuple[torch.Tensor, ...]:
+        self._check_memory()
         one_a, one_b = torch.ones_like(self.scale_a), torch.ones_like(self.scale_b)
         da, db = (one_a, one_b) if standardise else (self.scale_a, self.scale_b)
         values_a, vectors_a = _eigenpairs(da[:, None] * self.within_a * da)
@@ -188,6 +195,42 @@ class LayerPair:
         self.__dict__.pop("_view_a", None)
         self.__dict__.pop("_view_b", None)
         return values_a, vectors_a, values_b, vectors_b, cross
+
+    def _check_memory(self) -> None:
+        if self.la.device.type != "cpu":
+            return
+        widest, held = max(self.sizes), 8 * self.n * max(self.sizes)  # the activations are there
+        needed = alignment_memory(self.n, widest) - held
+        free = psutil.virtual_memory().available
+        if needed > free:
+            raise MemoryError(
+                f"the covariances and eigenvectors of layers of {widest} neurons on {self.n} "
+                f"examples need about {needed / 2**30:.1f} GiB; found {free / 2**30:.1f} GiB free. "
+                "Align on fewer examples, run fewer workers, or use sc-pwc, which needs less"
+            )
+
+
+def alignment_memory(n: int, width: int) -> int:
+    r"""Return about how many bytes SC-CCA, the most demanding operator, takes for one layer.
+
+    .. math:: 8\, (4 n h + 14 h^2)
+
+    for both networks' activations in float32 and, standardised, in float64; their covariances and
+    eigenvectors; and what the decompositions work with.
+
+    Parameters
+    ----------
+    n : int
+        Examples.
+    width : int
+        Neurons h of the layer.
+
+    Examples
+    --------
+    >>> alignment_memory(10_000, 4096) / 2**30 < 8
+    True
+    """
+    return 8 * (4 * n * width + 14 * width**2)
 
 
 def _eigenpairs(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

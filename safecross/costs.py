@@ -217,7 +217,7 @@ def training_share(record: Record) -> pd.Series:
     .. math:: \frac{o_a + o_b}{s_a + s_b} \Big/ \frac{2 m^3}{s}
 
     with o the operations of `training_operations`, :math:`s_a, s_b` the seconds of training the
-    parents, and s those of a product of two m by m matrices on the same thread right after.
+    parents, and s those of a product of two m by m matrices on the same thread after the pair.
 
     Parameters
     ----------

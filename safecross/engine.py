@@ -14,6 +14,9 @@ __all__ = ["BACKENDS", "check", "start"]
 #: joblib's engines by name.
 BACKENDS = ("loky", "dask")
 
+#: Tasks that a cluster is handed at once, at least.
+AHEAD = 1000
+
 #: Seconds to wait for a cluster's first worker.
 WAIT = 30
 
@@ -94,7 +97,12 @@ def start(
     """
     check(backend, scheduler, workers)
     with _loky(workers) if backend == "loky" else _dask(scheduler) as n_jobs:
-        yield joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered"), n_jobs
+        # A cluster may grow: it is handed more tasks than its first workers would take.
+        ahead = "2*n_jobs" if backend == "loky" else max(2 * n_jobs, AHEAD)
+        parallel = joblib.Parallel(
+            n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch=ahead
+        )
+        yield parallel, n_jobs
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ from .linalg import product_rate
 from .matching import match_one_to_one
 from .metrics import accuracy, cross_entropy
 from .network import Network, load_network
-from .operators import align_layers, get_operator, pair_layers
+from .operators import align_layers, get_operator
 from .training import train
 
 __all__ = [
@@ -245,17 +245,16 @@ def _measure(config: Config, theta_a: Network, theta_b: Network) -> dict[str, to
     if batch is not x:
         with clock("activations of the batch"):
             layers_a, layers_b = activations(theta_a, batch), activations(theta_b, batch)
-    pairs = pair_layers(layers_a, layers_b)
+    pairs = [LayerPair(la, lb) for la, lb in zip(layers_a, layers_b, strict=True)]
     with clock("correlations"):
         for pair in pairs:
             _ = pair.between  # kept by the pair, and timed here
     kinds = [parse_operator(operator) for operator in config.operators]
     scales = {options.get("standardise", True) for name, options in kinds if name == "sc-cca"}
-    if scales:
-        with clock("covariances and eigenvectors"):
+    for standardise in sorted(scales):
+        with clock(f"covariances and eigenvectors{'' if standardise else ', only centred'}"):
             for pair in pairs:
-                for standardise in sorted(scales):
-                    pair.bases(standardise)
+                pair.bases(standardise)
     for i, (operator, (name, options)) in enumerate(zip(config.operators, kinds, strict=True)):
         with clock(f"align {operator}"):
             alignment = align_layers(theta_a, theta_b, pairs, name, **options)
@@ -370,6 +369,7 @@ def _run_pair(
         "n_classes": data.n_classes,
         "source": _source_hash(),
         "device": torch.device(device).type,
+        "machine": machine_name(),
     }
     path = _pair_path(config, pair, folder)
     store.save_tensors(path, results, {"record": record_name(config), "pair": pair, **about})
@@ -483,7 +483,8 @@ def run(
         or the backend and its options do not fit.
     """
     folder = Path(folder or runs_folder()).resolve()
-    _check_device(device)
+    if backend != "dask":  # there only the workers need the device
+        _check_device(device)
     checks.whole_number("shard's i", shard[0], 0, checks.whole_number("shard's n", shard[1], 1) - 1)
     checks.whole_number("together", together, 1)
     engine.check(backend, scheduler, workers)
@@ -616,9 +617,8 @@ def merge(
 def _gather(config: Config, sources: Sequence[Path], folder: Path) -> None:
     """Copy the pairs and the sessions' notes of other run folders; all or none of the pairs."""
     name = record_name(config)
-    holder = {
-        pair: folder for pair in range(config.n_pairs) if _pair_path(config, pair, folder).exists()
-    }
+    here = (p for p in range(config.n_pairs) if _load_pair(config, p, folder) is not None)
+    holder = dict.fromkeys(here, folder)
     for source in dict.fromkeys(sources):
         if not (source / "records" / name / "pairs").is_dir():
             others = sorted(path.name for path in source.glob("records/*/"))
@@ -727,10 +727,11 @@ def _manifest(config: Config, pairs: list[dict], sessions: list[dict]) -> dict:
         "devices": sorted({about["device"] for about in pairs}),
         "packages": {name: version(name) for name in packages},
         "python": platform.python_version(),
-        "machine": machine_name(),
+        "machine": " and ".join(sorted({about["machine"] for about in pairs})),
     }
 
 
+@functools.cache
 def machine_name() -> str:
     """Return the operating system, the number of cores and the processor of this machine."""
     system = f"{platform.system()} {platform.machine()}"
@@ -819,9 +820,12 @@ class Record:
         if not self._sessions:  # killed after the last pair, before its note
             return f"{what} on {self.manifest['machine']}."
         last = self._sessions[-1]
+        how = f"{last['workers']} worker(s)"
+        if len(self._sessions) > 1:
+            how = f"{len(self._sessions)} sessions, in all"
         return (
-            f"{what} {last['finished'][:10]} on {self.manifest['machine']}, "
-            f"{last['workers']} worker(s), {self.wall_seconds / 60:.1f} minutes."
+            f"{what} {last['finished'][:10]} on {self.manifest['machine']}, {how}, "
+            f"{self.wall_seconds / 60:.1f} minutes."
         )
 
 
@@ -963,7 +967,8 @@ def verify(
     -------
     pandas.DataFrame
         pair; what (an operator, ``"parents"`` or ``"statistics"``); value (loss, accuracy, loss
-        outside [0, 1], share of the width); difference, the largest of them; and ok.
+        outside [0, 1], share of the width); difference, the largest of them; held, whether it is
+        held to the tolerance; and ok.
 
     Raises
     ------
@@ -994,10 +999,9 @@ def verify(
         (table["value"] == "loss") & ~table["what"].map(_keeps_parents)
     )
     # Comparisons with NaN are false: a loss that is missing is never ok.
-    within = (table["difference"] <= tolerance) | (
-        explodes & (tolerance > 1e-3) & table["difference"].notna()
-    )
-    return table.assign(ok=within)
+    held = ~explodes | (tolerance <= 1e-3)
+    within = (table["difference"] <= tolerance) | (~held & table["difference"].notna())
+    return table.assign(held=held, ok=within)
 
 
 def _keeps_parents(what: str) -> bool:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-import psutil
-import torch
 
 from . import checks
 from .activations import activations
@@ -31,10 +29,8 @@ __all__ = [
     "Operator",
     "align",
     "align_layers",
-    "alignment_memory",
     "get_operator",
     "layer_pairs",
-    "pair_layers",
 ]
 
 _REGISTRY: dict[str, "Operator"] = {}
@@ -120,72 +116,10 @@ def layer_pairs(theta_a: Network, theta_b: Network, x) -> list[LayerPair]:
     ------
     ValueError
         If the architectures differ or the batch is empty, not finite or of the wrong width.
-    MemoryError
-        As `pair_layers`.
     """
     check_same_architecture(theta_a, theta_b)
-    return pair_layers(activations(theta_a, x), activations(theta_b, x))
-
-
-def pair_layers(
-    layers_a: Sequence[torch.Tensor], layers_b: Sequence[torch.Tensor]
-) -> list[LayerPair]:
-    """Return `layer_pairs` from the two networks' activations, where those are at hand.
-
-    Parameters
-    ----------
-    layers_a, layers_b : sequence of torch.Tensor, shapes (n, p_d)
-        One matrix for each hidden layer, as `activations` returns them.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of layers differ, or a pair is unusable as for `LayerPair`.
-    MemoryError
-        If aligning them would need more memory than is free; the message says how much.
-
-    Examples
-    --------
-    >>> layer = torch.tensor([[1.0], [1.0], [3.0], [3.0]])
-    >>> pair_layers([layer], [3 - layer])[0].between
-    tensor([[-1.]], dtype=torch.float64)
-    """
-    pairs = [LayerPair(la, lb) for la, lb in zip(layers_a, layers_b, strict=True)]
-    if pairs and pairs[0].la.device.type == "cpu":
-        needed = alignment_memory(pairs[0].n, [max(pair.sizes) for pair in pairs])
-        free = psutil.virtual_memory().available
-        if needed > free:
-            raise MemoryError(
-                f"aligning layers of {', '.join(str(max(pair.sizes)) for pair in pairs)} neurons "
-                f"on {pairs[0].n} examples needs up to {needed / 2**30:.1f} GiB; found "
-                f"{free / 2**30:.1f} GiB free. Align on fewer examples, or run fewer workers"
-            )
-    return pairs
-
-
-def alignment_memory(n: int, widths: Sequence[int]) -> int:
-    r"""Return how many bytes aligning by the most demanding operator, SC-CCA, takes at most.
-
-    .. math:: 8 \sum_d (3 n h_d + 6 h_d^2) + 8 \max_d (n h_d + 8 h_d^2)
-
-    of every layer the activations of both networks, in float32 and standardised in float64, their
-    covariances and eigenvectors; of one at a time also what the decompositions work with.
-
-    Parameters
-    ----------
-    n : int
-        Examples.
-    widths : sequence of int
-        Neurons of each hidden layer.
-
-    Examples
-    --------
-    >>> alignment_memory(10_000, [4096]) / 2**30 < 8
-    True
-    """
-    kept = sum(3 * n * h + 6 * h * h for h in widths)
-    working = max((n * h + 8 * h * h for h in widths), default=0)
-    return 8 * (kept + working)
+    views = zip(activations(theta_a, x), activations(theta_b, x), strict=True)
+    return [LayerPair(la, lb) for la, lb in views]
 
 
 def align(theta_a: Network, theta_b: Network, x, operator: str = "sc-pwc", **options) -> Alignment:
