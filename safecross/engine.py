@@ -1,6 +1,7 @@
 """Where tasks run: processes of this machine, or a Dask cluster; joblib is the only interface."""
 
 import contextlib
+import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 
@@ -107,7 +108,10 @@ def start(
 
 @contextlib.contextmanager
 def _loky(workers: int | None) -> Iterator[int]:
-    with warnings.catch_warnings():
+    with (
+        joblib.parallel_config(backend="loky", initializer=_leave_interrupts_to_the_caller),
+        warnings.catch_warnings(),
+    ):
         # Loky replaces a worker that has grown, as one does that has loaded a second data set.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
         try:
@@ -117,6 +121,11 @@ def _loky(workers: int | None) -> Iterator[int]:
                 "a worker process was killed, perhaps for want of memory: run the same command "
                 "again, with fewer workers; what was finished is kept"
             ) from error
+
+
+def _leave_interrupts_to_the_caller() -> None:
+    """Ignore Ctrl-C in a worker, which would print where it was; the caller stops the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

@@ -251,7 +251,8 @@ def _measure(config: Config, theta_a: Network, theta_b: Network) -> dict[str, to
             _ = pair.between  # kept by the pair, and timed here
     kinds = [parse_operator(operator) for operator in config.operators]
     scales = {options.get("standardise", True) for name, options in kinds if name == "sc-cca"}
-    for standardise in sorted(scales):
+    # What both need, the correlations within, counts for the standardised one of the paper.
+    for standardise in sorted(scales, reverse=True):
         with clock(f"covariances and eigenvectors{'' if standardise else ', only centred'}"):
             for pair in pairs:
                 pair.bases(standardise)
@@ -338,6 +339,7 @@ def _run_pairs(
 
     Returns the number of pairs, the process and its peak memory in bytes, for the manifest.
     """
+    _check_device(device)
     todo = [pair for pair in pairs if _load_pair(config, pair, folder) is None]
     with _one_thread():
         parents = _make_parents(config, todo, folder, device, together)
@@ -483,7 +485,7 @@ def run(
         or the backend and its options do not fit.
     """
     folder = Path(folder or runs_folder()).resolve()
-    if backend != "dask":  # there only the workers need the device
+    if backend != "dask":  # there only the workers need the device, and check it themselves
         _check_device(device)
     checks.whole_number("shard's i", shard[0], 0, checks.whole_number("shard's n", shard[1], 1) - 1)
     checks.whole_number("together", together, 1)

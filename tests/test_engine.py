@@ -83,6 +83,11 @@ def test_the_command_line_runs_on_a_cluster(config, alone, cluster, runs, capsys
     assert "24 pairs" in capsys.readouterr().out
 
 
+def test_a_device_that_the_workers_lack_is_one_clear_error(config, cluster, runs):
+    with pytest.raises(ValueError, match=r"expected a device that PyTorch has here.*'nonsense'"):
+        run(config, backend="dask", scheduler=cluster.scheduler_address, device="nonsense")
+
+
 def test_a_scheduler_without_workers_is_an_error(config, runs, monkeypatch):
     monkeypatch.setattr(engine, "WAIT", 0.2)
     with (

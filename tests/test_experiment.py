@@ -100,6 +100,7 @@ def test_a_record_has_a_row_for_all_that_was_measured(small_record, small_config
     assert list(rows) == list(itertools.product(range(4), config.operators, config.t))
     assert record.pairs["network_a"].tolist() == [0, 2, 4, 6]
     assert record.pairs["seed_b"].tolist() == [network_seed(config, i) for i in (1, 3, 5, 7)]
+    assert "1 worker(s)" in record.describe()
     assert set(record.statistics["layer"]) == {1, 2}
     assert record.manifest["machine"] == machine_name()
     assert record.curves["accuracy"].between(0, 1).all()
@@ -218,6 +219,7 @@ def test_shards_merge_into_the_same_bytes(small_config, small_run, runs):
     record = merge(small_config)
     assert tables(runs) == tables(small_run)
     assert len(record.manifest["sessions"]) == 3
+    assert "3 sessions, in all" in record.describe()
 
 
 @pytest.fixture
@@ -268,13 +270,12 @@ def test_shards_of_another_config_are_refused(small_config, runs, shards, tmp_pa
 
 
 def test_parents_trained_together_are_kept_apart_and_agree(small_config, small_record, runs):
-    alone = run(small_config, workers=1)
     record = run(small_config, workers=1, folder=runs / "together", together=3)
     assert len(list((runs / "together").glob("parents/*-together/network-*"))) == 8
     assert not list((runs / "together").glob("parents/*[!r]/network-*"))
     assert record.manifest["sessions"][0]["together"] == 3
     np.testing.assert_allclose(
-        record.pairs[["loss_a", "loss_b"]], alone.pairs[["loss_a", "loss_b"]], rtol=1e-4
+        record.pairs[["loss_a", "loss_b"]], small_record.pairs[["loss_a", "loss_b"]], rtol=1e-4
     )
     assert record.pairs["loss_a"].nunique() == 4
 
@@ -775,3 +776,10 @@ def test_the_fingerprint_of_a_known_data_set_needs_no_file(own_data, monkeypatch
     assert fingerprint(str(own_data)) == load_data(own_data).fingerprint
     monkeypatch.setattr(experiment, "load_data", None)
     assert len(fingerprint("cifar10")) == 64
+
+
+def test_both_kinds_of_views_are_timed_apart(small_config, runs):
+    operators = ("naive", "sc-cca", "sc-cca:standardise=false")
+    record = run(small_config.replace(operators=operators, n_pairs=1), workers=1)
+    found = set(record.timings["step"])
+    assert {f"covariances and eigenvectors{what}" for what in ("", ", only centred")} <= found

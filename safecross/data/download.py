@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import torch
+from torch import library
 
 __all__ = ["download_arrays", "import_torchvision"]
 
@@ -21,7 +22,7 @@ SCHEMAS = {
 }
 
 # A torch Library withdraws its operators when it is collected, so it is kept here.
-_libraries: list[torch.library.Library] = []
+_libraries: list[library.Library] = []
 
 
 def import_torchvision() -> ModuleType:
@@ -58,11 +59,11 @@ def import_torchvision() -> ModuleType:
 
 def declare_operators() -> None:
     """Declare the operators of `SCHEMAS` that torch does not have."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    _libraries.append(library)
+    fragment = library.Library("torchvision", "FRAGMENT")
+    _libraries.append(fragment)
     for name, schema in SCHEMAS.items():
         if not hasattr(torch.ops.torchvision, name):
-            library.define(name + schema)
+            fragment.define(name + schema)
 
 
 def download_arrays(torchvision_name: str, folder: Path) -> dict[str, np.ndarray]:
