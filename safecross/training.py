@@ -5,6 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from torch.nn import functional
+from torch.optim.adam import adam
 
 from . import checks
 from .linalg import affine, product
@@ -92,17 +94,19 @@ def train(
     seeds = [int(s) for s in seed] if population else [int(seed)]
     networks = [initialise((x.shape[1], *hidden, n_classes), s) for s in seeds]
     theta = (stack(networks) if population else networks[0]).to(x.device)
+    depth = len(hidden) + 1
     # Weights are held transposed here, as PyTorch does: every product then runs over rows.
     parameters = [w.mT.contiguous() for w in theta.weights] + [b.clone() for b in theta.biases]
-    adam = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+    update = _adam(parameters, learning_rate)
+    targets = functional.one_hot(y, n_classes).to(torch.float32)
     for epoch in range(epochs):
         for rows in _minibatches(len(x), batch_size, seeds, epoch, population, x.device):
-            batch = x.index_select(0, rows.flatten()).view(*rows.shape, -1)
-            _gradient(parameters, batch, y[rows], products)
-            adam.step()
+            batch, target = (
+                part.index_select(0, rows.flatten()).view(*rows.shape, -1) for part in (x, targets)
+            )
+            update(_gradient(parameters, batch, target, products))
         if after_epoch is not None:
             after_epoch(epoch + 1)
-    depth = len(hidden) + 1
     return Network([w.mT.contiguous() for w in parameters[:depth]], parameters[depth:])
 
 
@@ -129,23 +133,59 @@ def training_operations(widths: Sequence[int], n: int, epochs: int) -> int:
     return 2 * n * epochs * (3 * sum(layers) - layers[0])
 
 
-def _gradient(parameters: list[torch.Tensor], x, y, products: torch.dtype) -> None:
-    """Write the gradient of the mean cross-entropy of each network into ``.grad``."""
+def _gradient(
+    parameters: list[torch.Tensor], x, target, products: torch.dtype
+) -> list[torch.Tensor]:
+    """Return the gradient of the mean cross-entropy of each network, a part a parameter."""
     depth = len(parameters) // 2
-    weights = [p.to(products).mT for p in parameters[:depth]]
-    biases = [p.to(products) for p in parameters[depth:]]
+    used = [p.to(products) for p in parameters] if products != torch.float32 else parameters
+    weights, biases = used[:depth], used[depth:]
     layers = [x.to(products)]
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-        layers.append(affine(layers[-1], weight, bias).relu_())
-    delta = affine(layers[-1], weights[-1], biases[-1]).float().softmax(-1)
-    delta.scatter_add_(-1, y.unsqueeze(-1), torch.full_like(delta[..., :1], -1.0))
-    delta = delta.div_(y.shape[-1]).to(products)
+        layers.append(affine(layers[-1], weight.mT, bias).relu_())
+    delta = affine(layers[-1], weights[-1].mT, biases[-1]).to(torch.float32).softmax(-1)
+    delta = delta.sub_(target).div_(target.shape[-2]).to(products)
+    of_weights, of_biases = [], []
     for d in reversed(range(depth)):
-        parameters[d].grad = product(delta.mT, layers[d]).to(torch.float32)
-        parameters[depth + d].grad = delta.sum(-2).to(torch.float32)
+        of_weights.append(product(delta.mT, layers[d]))
+        of_biases.append(delta.sum(-2))
         if d:
-            # After a ReLU the sign is its derivative, and several times faster than a comparison.
-            delta = product(delta, weights[d].mT).mul_(layers[d].sign())
+            # A ReLU's derivative is 0 where its output is.
+            delta = _where_positive(product(delta, weights[d]), layers[d], 0)
+    gradient = of_weights[::-1] + of_biases[::-1]
+    return gradient if products == torch.float32 else [g.to(torch.float32) for g in gradient]
+
+
+_where_positive = torch.ops.aten.threshold_backward
+
+
+def _adam(parameters: list[torch.Tensor], learning_rate: float) -> Callable:
+    """Return Adam's step as a function of the gradient.
+
+    The same as `torch.optim.Adam`, which takes a second to import a compiler that it does not use.
+    """
+    means, squares = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+    steps = [torch.zeros((), device=p.device) for p in parameters]
+
+    def update(gradient: list[torch.Tensor]) -> None:
+        adam(
+            parameters,
+            gradient,
+            means,
+            squares,
+            [],
+            steps,
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=learning_rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+
+    return update
 
 
 def _minibatches(n, size, seeds, epoch, population, device) -> Iterator[torch.Tensor]:
