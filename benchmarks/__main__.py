@@ -179,10 +179,8 @@ def pair(name: str, a: Network, b: Network, x, y, repeats: int = 5) -> None:
     def whole() -> dict[str, float]:
         seconds = {}
         seconds["first layer"], first = timed(lambda: FirstLayer(a, b, x))
-        seconds["activations"], layers = timed(
-            lambda: (a.layers_above(first.za)[:-1], b.layers_above(first.zb)[:-1])
-        )
-        pairs = [LayerPair(la, lb) for la, lb in zip(*layers, strict=True)]
+        seconds["activations"], layers = timed(first.layers)
+        pairs = [LayerPair(la, lb) for la, lb in zip(*layers, strict=True)][:-1]
         seconds["correlations"], _ = timed(lambda: [p.between for p in pairs])
         seconds["covariances and eigenvectors"], _ = timed(lambda: [p.bases(True) for p in pairs])
         for operator in operators:

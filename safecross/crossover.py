@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from .alignment import Alignment
-from .linalg import affine
+from .linalg import product
 from .metrics import accuracy, cross_entropy
 from .network import Network, check_same_architecture
 
@@ -16,7 +16,7 @@ __all__ = ["GRID", "Curve", "FirstLayer", "barrier", "crossover_curve", "interpo
 #: The paper's range of t, [-0.25, 1.25], at 31 points; 0, 0.5 and 1 are among them.
 GRID = tuple(round(-0.25 + 0.05 * i, 2) for i in range(31))
 
-_ROWS = 1000  # examples at a time: their activations stay in the processor's cache
+_CELLS = 2**20  # activations at a time: they stay in the processor's cache
 
 
 def interpolate(theta_a: Network, theta_b: Network, t) -> Network:
@@ -159,8 +159,19 @@ class FirstLayer:
     def __init__(self, theta_a: Network, theta_b: Network, x):
         check_same_architecture(theta_a, theta_b)
         x = theta_a.inputs(x)
-        self.za = affine(x, theta_a.weights[0], theta_a.biases[0])
-        self.zb = affine(x, theta_b.weights[0], theta_b.biases[0])
+        self.parents = theta_a, theta_b
+        # A neuron is a row in memory, so that a permutation copies whole rows.
+        self.za, self.zb = (
+            product(theta.weights[0].mT, x.mT).add_(theta.biases[0].unsqueeze(-1)).mT
+            for theta in self.parents
+        )
+
+    def layers(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Return both parents' hidden activations and, last, their logits, as `Network.layers`."""
+        return tuple(
+            theta.layers_above(z.contiguous())
+            for theta, z in zip(self.parents, (self.za, self.zb), strict=True)
+        )
 
 
 @torch.no_grad()
@@ -190,7 +201,8 @@ def crossover_curve(
     t : float or sequence of float
         Crossover points, finite.
     first : FirstLayer, optional
-        Products of these parents and examples, if they are at hand from another operator.
+        Products of these parents (the same objects) and examples, if they are at hand from
+        another operator.
     softmax : str
         As for `cross_entropy`.
 
@@ -203,7 +215,8 @@ def crossover_curve(
     Raises
     ------
     ValueError
-        If the parents' architectures differ, `t` is empty or not finite, or the data are unusable.
+        If the parents' architectures differ, `first` is of other parents, `t` is empty or not
+        finite, or the data are unusable.
 
     Notes
     -----
@@ -218,6 +231,8 @@ def crossover_curve(
     """
     ts = np.atleast_1d(_checked_t(t))
     first = first or FirstLayer(theta_a, theta_b, x)
+    if first.parents[0] is not theta_a or first.parents[1] is not theta_b:
+        raise ValueError("first must be the FirstLayer of these two parents; found that of others")
     lists = None
     if alignment is not None:
         theta_a, theta_b = alignment.apply(theta_a, theta_b)
@@ -230,17 +245,25 @@ def crossover_curve(
     logits = first.za.new_empty(len(ts), n, theta_a.widths[-1])
     # The first layer is mixed by its products below; only the layers above it as weights.
     upper = interpolate(_above(theta_a), _above(theta_b), ts) if theta_a.depth else None
-    layers = list(zip(upper.weights, upper.biases, strict=True)) if upper else []
-    for start in range(0, n, _ROWS):
-        span = slice(start, start + _ROWS)
-        a, b = first.za[span], first.zb[span]
+    layers = (
+        [
+            (weight.mT.contiguous(), bias.unsqueeze(-1))
+            for weight, bias in zip(upper.weights, upper.biases, strict=True)
+        ]
+        if upper
+        else []
+    )
+    size = max(1, _CELLS // max(theta_a.widths[1:]))
+    for start in range(0, n, size):
+        span = slice(start, start + size)
+        a, b = first.za.mT[:, span], first.zb.mT[:, span]
         if lists:
-            a, b = a.index_select(1, lists[0]), b.index_select(1, lists[1])
+            a, b = a.index_select(0, lists[0]), b.index_select(0, lists[1])
         for i, s in enumerate(ts):
             z = torch.lerp(a, b, float(s))
             for weight, bias in layers:
-                z = affine(z.relu_(), weight[i], bias[i])
-            logits[i, span] = z
+                z = product(weight[i], z.relu_()).add_(bias[i])
+            logits[i, span] = z.mT
     return Curve(
         ts,
         cross_entropy(logits, y, softmax).cpu().numpy(),

@@ -235,8 +235,7 @@ def _measure(config: Config, theta_a: Network, theta_b: Network) -> dict[str, to
     with clock("first layer"):
         first = FirstLayer(theta_a, theta_b, x)
     with clock("activations"):
-        *layers_a, logits_a = theta_a.layers_above(first.za)
-        *layers_b, logits_b = theta_b.layers_above(first.zb)
+        (*layers_a, logits_a), (*layers_b, logits_b) = first.layers()
     with clock("evaluate parents"):
         parents = [
             [float(f(z, y)) for f in (cross_entropy, accuracy)] for z in (logits_a, logits_b)

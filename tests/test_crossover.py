@@ -85,7 +85,7 @@ def test_a_grid_gives_a_population(make_network, device):
 def test_a_curve_is_that_of_full_forward_passes(
     make_network, measured, monkeypatch, widths, operator, rows, dtype
 ):
-    monkeypatch.setattr(crossover, "_ROWS", rows)
+    monkeypatch.setattr(crossover, "_CELLS", rows * max(widths[1:]))
     (a, b), (x, y) = parents(make_network, widths, dtype), measured
     alignment = align(a, b, x, operator) if operator else None
     curve = crossover_curve(a, b, x, y, alignment=alignment, t=POINTS)
@@ -99,7 +99,7 @@ def test_a_curve_is_that_of_full_forward_passes(
 
 def test_a_curve_on_more_examples_than_a_block_of_rows(make_network, make_examples, device):
     a, b = parents(make_network, (4, 5, 3), device=device)
-    x = make_examples(2 * crossover._ROWS + 1, 4)
+    x = make_examples(2 * (crossover._CELLS // 5) + 1, 4)
     y = torch.arange(len(x)) % 3
     curve = crossover_curve(a, b, x, y, t=[0.5])
     loss, share = evaluate(interpolate(a, b, 0.5), x, y)
@@ -109,7 +109,9 @@ def test_a_curve_on_more_examples_than_a_block_of_rows(make_network, make_exampl
 
 @pytest.mark.parametrize("softmax", SOFTMAX)
 def test_a_curve_by_each_softmax(make_network, measured, monkeypatch, softmax):
-    monkeypatch.setattr(crossover, "_ROWS", 20)  # the matrix's sum runs over all blocks
+    monkeypatch.setattr(
+        crossover, "_CELLS", 100
+    )  # 20 examples; the matrix's sum runs over all blocks
     (a, b), (x, y) = parents(make_network, (4, 5, 3)), measured
     curve = crossover_curve(a, b, x, y, t=[0.3], softmax=softmax)
     logits = interpolate(a, b, 0.3)(x)
@@ -214,6 +216,20 @@ def test_parents_must_share_their_architecture(make_network, measured):
 def test_data_that_do_not_fit_are_refused(make_network, x, y, message):
     with pytest.raises(ValueError, match=message):
         crossover_curve(*parents(make_network, (4, 5, 3)), x, y)
+
+
+def test_the_first_layer_of_other_parents_is_refused(make_network, measured):
+    (a, b), (x, y) = parents(make_network, (4, 5, 3)), measured
+    with pytest.raises(ValueError, match="first must be the FirstLayer of these two parents"):
+        crossover_curve(a, b, x, y, first=FirstLayer(b, a, x))
+
+
+def test_a_first_layer_gives_the_layers_of_its_parents(make_network, measured):
+    (a, b), (x, _) = parents(make_network, (4, 5, 6, 3)), measured
+    for ours, theta in zip(FirstLayer(a, b, x).layers(), (a, b), strict=True):
+        for found, expected in zip(ours, theta.layers(x), strict=True):
+            assert found.is_contiguous()
+            torch.testing.assert_close(found, expected)
 
 
 def test_an_unknown_softmax_is_refused(make_network, measured):

@@ -45,6 +45,16 @@ def test_products_are_those_of_matmul(path, shapes, dtype, layout):
     torch.testing.assert_close(product(w.mT, x.mT), (a @ b).mT)
 
 
+@pytest.mark.parametrize("outputs", [100, 112, 272])  # only the first fills its vectors badly
+@pytest.mark.parametrize("layout", ["contiguous", "transposed"])
+def test_large_layers_of_any_width(path, outputs, layout):
+    x, w, bias = draw(64, 700), draw(700, outputs), draw(outputs)
+    found = affine(laid_out(x, layout), laid_out(w, layout), bias)
+    expected = x.double() @ w.double() + bias.double()
+    torch.testing.assert_close(found.double(), expected, atol=1e-4, rtol=0)
+    assert found.is_contiguous()
+
+
 def test_a_product_leaves_its_factors_alone(path):
     x, w, bias = draw(5, 7), draw(7, 3), draw(3)
     before = [t.clone() for t in (x, w, bias)]

@@ -41,14 +41,16 @@ def test_the_gradient_is_autograds(make_network, make_examples, widths, populati
         members, x, y = members[:1], x[:1], y[:1]
     theta = stack(members) if population else members[0]
     parameters = [w.mT.contiguous() for w in theta.weights] + list(theta.biases)
+    batch = (x, functional.one_hot(y, 3).to(x.dtype))
     with torch.no_grad():
-        _gradient(parameters, *((x, y) if population else (x[0], y[0])), torch.float32)
+        gradient = _gradient(parameters, *(batch if population else (b[0] for b in batch)),
+                             torch.float32)  # fmt: skip
     for i, member in enumerate(members):
         model = member.to_torch()
         functional.cross_entropy(model(x[i]), y[i]).backward()
         linear = list(model)[::2]
         expected = [m.weight.grad for m in linear] + [m.bias.grad for m in linear]
-        found = [p.grad[i] if population else p.grad for p in parameters]
+        found = [g[i] if population else g for g in gradient]
         torch.testing.assert_close(found, expected)
 
 
