@@ -316,8 +316,8 @@ for kind, chosen in ends.items() if images.ndim > 3 else []:  # images, not list
     )
 
 # %% [markdown]
-# The grain is what is left of the random start, and it is strongest at the border: pixels there are
-# black in (nearly) all images, so nothing ever changes their weights. It differs between the two
+# The grain is what is left of the random start, and it is strongest at the border: on MNIST the pixels
+# there are black in (nearly) all images, so nothing ever changes their weights. It differs between the two
 # networks and does no harm, since those pixels carry no signal. This is one reason to compare
 # activations and not weights.
 

@@ -3,7 +3,7 @@
 #
 # - **You will** see how good the networks are that everything else recombines, and how alike.
 # - **You need** nothing but an idea of what a trained network is.
-# - **Runtime:** seconds from a published record. Computing afresh trains two networks a pair.
+# - **Runtime:** seconds from a record; where there is none, the time to train two networks a pair. Computing afresh trains two networks a pair.
 #
 # This chapter covers Section 5.1 of {cite:t}`uriot2020safe`, the experimental settings.
 
@@ -37,7 +37,8 @@ say_where(records)
 # authors' saved outputs show: on CIFAR-10 their better parent of one pair has loss 1.597 and
 # accuracy .427, on MNIST the ends of their curves lie near loss .065 and accuracy .98.
 # [Chapter 10](10-ranking.ipynb) asks what other choices would have changed. The embedded sample,
-# mnist5k, only stands in for MNIST: its networks have 64 hidden neurons and 20 epochs.
+# mnist5k, only stands in for MNIST: its networks have 64 hidden neurons, where chapters 1 to 6 take
+# 512, so that runs of several pairs take seconds.
 
 # %% tags=["hide-input"]
 settings = pd.DataFrame(
@@ -108,8 +109,8 @@ plots.table(summary, f"The parents in figures: {networks}, seed {seed}.")
 # A neuron that gives 0 for every validation image is *dead*. It carries nothing, correlates with
 # nothing, and no operator can say where it belongs. Pixels in $[0, 1]$ are all of one sign, so a
 # neuron whose incoming weights happen to sum far below zero never fires on any image, and its
-# gradient is 0 from the start. The more inputs, the more likely that is. The paper does not
-# mention dead neurons; the table counts them.
+# gradient is 0 from the start. The brighter the images are on average, beside how much they differ,
+# the more likely that is. The paper does not mention dead neurons; the table counts them.
 
 # %% tags=["hide-input"]
 rows = []

@@ -45,7 +45,8 @@ say_where(records)
 #
 # The paper counts $O(2np^2 + 2p^3 + 3nk^2 + k^3)$ for SVCCA. We work from covariances, so the term
 # with $nk^2$ is gone: once the three matrices are there, neither the number of examples nor the
-# examples themselves are needed again. They are shared by every number of directions and every ridge.
+# examples themselves are needed again. The matrices and their eigenvectors are shared by every number
+# of directions and every ridge.
 #
 # ## How it grows
 
@@ -111,8 +112,8 @@ plots.table(
 )
 
 # %% [markdown]
-# The products of training are the work that nothing can spare. How fast are they done? Each record
-# made since it is measured notes the time of one large float32 product beside each pair.
+# The products of training are the work that nothing can spare. How fast are they done? Records also
+# hold the time of one large float32 product, taken beside each pair on the same thread.
 
 # %% tags=["hide-input"]
 rows = []
@@ -151,7 +152,10 @@ where = f"{benchmark['machine']}, {benchmark['finished'][:10]}"
 for group, caption in (
     ("limit", "The machine's own limits"),
     ("training", "Training of the paper's networks, one thread"),
-    ("pair", "One pair with the paper's five operators, one thread, and its steps"),
+    (
+        "pair",
+        "One pair with naive crossover, bias-sort and the paper's three operators, one thread, and its steps",
+    ),
     ("peers", "Against what one would otherwise take, one thread"),
 ):
     plots.table(
@@ -205,8 +209,8 @@ plots.table(
 # %% [markdown]
 # ## Half the bits
 #
-# Some processors multiply bfloat16 faster than float32. `safecross run --products bfloat16` trains
-# with such products; weights and Adam's state stay float32, aligning and curves too. It is off unless
+# Some processors multiply bfloat16 faster than float32. `safecross run mnist --products bfloat16`
+# trains with such products; weights and Adam's state stay float32, aligning and curves too. It is off unless
 # asked for, since it gives other parents. Faster products are not yet faster training: weights are
 # converted at every step. The table of training has two measurements of it, one network alone on one
 # thread, and whole runs of a few pairs with a worker on each core, and they need not agree. This table
@@ -256,8 +260,9 @@ measured_and_published(roles(main=records, sweep=sweeps), "11-costs")
 # :::
 # :::{admonition} Answer
 # :class: dropdown
-# Training grows linearly with epochs, aligning not at all: divide the share of training in the
-# table by .01 and multiply by the epochs of the record.
+# Training grows linearly with epochs, aligning not at all. Add the shares of the first layer, the
+# activations, the correlations, the covariances and `align sc-cca`, divide by .01 and multiply by the
+# epochs of the record.
 # :::
 #
 # **Next:** [the paper, its code, and ours](12-audit.ipynb)

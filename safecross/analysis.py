@@ -14,6 +14,7 @@ __all__ = [
     "Comparison",
     "Interval",
     "compare",
+    "count_text",
     "interval",
     "pair_totals",
     "ratio_interval",
@@ -252,6 +253,20 @@ def pair_totals(record: Record, statistic: str, layer: int | None = None) -> pd.
             depth = len(record.config.hidden)
             raise ValueError(f"layer must be a hidden layer in [1, {depth}]; found {layer!r}")
     return rows.groupby("pair")["value"].agg(lambda values: values.sum(skipna=False))
+
+
+def count_text(record: Record, statistic: str, digits: int = 2) -> str:
+    """Return the mean of a count over the pairs with its interval, or why there is none.
+
+    Parameters
+    ----------
+    record, statistic
+        As for `pair_totals`.
+    digits : int
+        Decimals.
+    """
+    totals = pair_totals(record, statistic)
+    return "too few examples" if totals.isna().any() else interval(totals).format(digits)
 
 
 def tidy_number(value: float) -> str:

@@ -1,6 +1,6 @@
 """Canonical correlation analysis: plain, SVCCA, ridge; Bartlett's test (Section 3.2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,7 +9,22 @@ from scipy.stats import chi2
 from . import checks
 from .correlation import LayerPair
 
-__all__ = ["CCA", "BartlettTest", "bartlett_test", "cca", "cca_of_pair", "check_cca_options"]
+__all__ = [
+    "CCA",
+    "PENALTIES",
+    "WEIGHTS",
+    "BartlettTest",
+    "bartlett_test",
+    "cca",
+    "cca_of_pair",
+    "check_cca_options",
+]
+
+#: What the ridge penalises.
+PENALTIES = ("norm", "kernel")
+
+#: In which space the weights of later components are.
+WEIGHTS = ("canonical", "deflated")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +36,8 @@ class CCA:
     weights_a, weights_b : torch.Tensor, shapes (p, k) and (q, k), float64
         Canonical weights in neuron space, one component a column; rows of dead neurons
         are 0 up to rounding.
-        They apply to standardised columns (to centred ones if ``standardise=False``).
+        They apply to standardised columns (to centred ones if ``standardise=False``); deflated
+        weights to what earlier components leave of them.
     correlations : torch.Tensor, shape (k,), float64
         Canonical correlations, decreasing, in [0, 1]. With a ridge these are the shrunken ones,
         the maxima of the constrained problem.
@@ -38,7 +54,17 @@ class CCA:
     n: int
 
 
-def cca(la, lb, *, directions=None, ridge=0.0, tolerance=1e-10, standardise=True) -> CCA:
+def cca(
+    la,
+    lb,
+    *,
+    directions=None,
+    ridge=0.0,
+    penalty="norm",
+    weights="canonical",
+    tolerance=1e-10,
+    standardise=True,
+) -> CCA:
     r"""Return canonical weights and correlations of two views of the same examples.
 
     With the covariances :math:`C_a, C_b, C_{ab}` of the (standardised) views,
@@ -59,8 +85,17 @@ def cca(la, lb, *, directions=None, ridge=0.0, tolerance=1e-10, standardise=True
         view with fewer keeps all it has); a float in (0, 1) keeps the fewest that explain that
         share of its variance; None keeps all.
     ridge : float
-        Penalty lambda >= 0 on the canonical weights,
-        :math:`w^\top C w + \lambda \lVert w \rVert^2 = 1`; 0 is CCA.
+        Penalty lambda >= 0; 0 is CCA.
+    penalty : {"norm", "kernel"}
+        What the ridge penalises: the norm of the weights, as Section 3.2 says,
+        :math:`w^\top C w + \lambda \lVert w \rVert^2 = 1`; or, as kernel CCA does, that of the
+        coefficients of :math:`w = X^\top \alpha` for the centred (standardised) view X,
+        :math:`\alpha^\top (K^2 + \lambda I)\, \alpha = 1`, where the kernel K is
+        :math:`X X^\top` over its largest eigenvalue.
+    weights : {"canonical", "deflated"}
+        The weights above, or those of an iterative solver in the deflated space: component k's
+        without their part in the span of the components before it, of unit norm. With a ridge
+        no solver's deflation comes to exactly that.
     tolerance : float
         Directions whose variance is at most this share of the view's largest are dropped:
         collinear and dead neurons have none.
@@ -83,7 +118,12 @@ def cca(la, lb, *, directions=None, ridge=0.0, tolerance=1e-10, standardise=True
     -----
     All computations are in float64. Source: Section 3.2, Eq. 1 and 2 (which prints
     :math:`U^\top S V` for :math:`U S V^\top`), and its constraint for the ridge. SVCCA and ridge
-    may be combined: the ridge then acts within the kept directions.
+    may be combined: the ridge then acts within the kept directions. Source of the kernel penalty
+    and of the deflated weights: the authors' notebook, which takes the one from the defaults of
+    the package pyrcca and the other as ``x_weights_`` from scikit-learn's CCA. After k components
+    NIPALS has removed their variates :math:`t_j = X w_j` from the columns of X. What is left maps
+    :math:`w_1, \dots, w_k` to 0, so the shortest vector that gives :math:`t_{k+1}` is
+    :math:`w_{k+1}` less its projection on them: the Q of a QR decomposition of the weights.
 
     Examples
     --------
@@ -95,13 +135,22 @@ def cca(la, lb, *, directions=None, ridge=0.0, tolerance=1e-10, standardise=True
         LayerPair(la, lb),
         directions=directions,
         ridge=ridge,
+        penalty=penalty,
+        weights=weights,
         tolerance=tolerance,
         standardise=standardise,
     )
 
 
 def cca_of_pair(
-    pair: LayerPair, *, directions=None, ridge=0.0, tolerance=1e-10, standardise=True
+    pair: LayerPair,
+    *,
+    directions=None,
+    ridge=0.0,
+    penalty="norm",
+    weights="canonical",
+    tolerance=1e-10,
+    standardise=True,
 ) -> CCA:
     """Return `cca` of a `LayerPair`, whose decompositions serve all directions and ridges.
 
@@ -112,7 +161,7 @@ def cca_of_pair(
     ----------
     pair : LayerPair
         Both layers' activations.
-    directions, ridge, tolerance, standardise
+    directions, ridge, penalty, weights, tolerance, standardise
         As for `cca`.
 
     Returns
@@ -131,27 +180,58 @@ def cca_of_pair(
     >>> cca_of_pair(pair, ridge=1.0).correlations
     tensor([0.5000], dtype=torch.float64)
     """
-    check_cca_options(directions, ridge, tolerance, max(pair.sizes))
+    check_cca_options(
+        directions=directions,
+        ridge=ridge,
+        penalty=penalty,
+        weights=weights,
+        tolerance=tolerance,
+        widest=max(pair.sizes),
+    )
     values_a, _, values_b, _, _ = pair.bases(standardise)
     ka = _rank(values_a, directions, tolerance)
     kb = _rank(values_b, directions, tolerance)
-    return pair.keep(
-        ("cca", standardise, ka, kb, float(ridge)), lambda: _solve(pair, standardise, ka, kb, ridge)
-    )
+    key = ("cca", standardise, ka, kb, float(ridge), penalty)
+    result = pair.keep(key, lambda: _solve(pair, standardise, ka, kb, ridge, penalty))
+    if weights == "deflated":
+        return pair.keep((*key, weights), lambda: _deflated(result))
+    return result
 
 
-def _solve(pair: LayerPair, standardise: bool, ka: int, kb: int, ridge: float) -> CCA:
+def _solve(pair: LayerPair, standardise: bool, ka: int, kb: int, ridge: float, penalty: str) -> CCA:
     values_a, vectors_a, values_b, vectors_b, cross = pair.bases(standardise)
-    shrink_a = (values_a[:ka] + ridge).rsqrt()
-    shrink_b = (values_b[:kb] + ridge).rsqrt()
-    u, s, vt = torch.linalg.svd(shrink_a[:, None] * cross[:ka, :kb] * shrink_b, full_matrices=False)
+    values_a, values_b, cross = values_a[:ka], values_b[:kb], cross[:ka, :kb]
+    shrink_a, shrink_b = (_shrink(values, ridge, penalty) for values in (values_a, values_b))
+    u, s, vt = torch.linalg.svd(shrink_a[:, None] * cross * shrink_b, full_matrices=False)
+    # Weights in the coordinates of the eigenvectors.
+    ga, gb = shrink_a[:, None] * u, shrink_b[:, None] * vt.mT
+    if penalty == "kernel":  # whose constraint gives the weights another length
+        ga, gb = (
+            values[:1] * (pair.n - 1) ** 0.5 * g for values, g in ((values_a, ga), (values_b, gb))
+        )
     return CCA(
-        weights_a=vectors_a[:, :ka] @ (shrink_a[:, None] * u),
-        weights_b=vectors_b[:, :kb] @ (shrink_b[:, None] * vt.mT),
+        weights_a=vectors_a[:, :ka] @ ga,
+        weights_b=vectors_b[:, :kb] @ gb,
         correlations=s.clamp(0, 1),
         ranks=(ka, kb),
         n=pair.n,
     )
+
+
+def _shrink(values: torch.Tensor, ridge: float, penalty: str) -> torch.Tensor:
+    """Return the factor of each principal direction: its variance to the power -1/2, shrunken."""
+    if penalty == "kernel":
+        shares = values / values[:1]
+        return shares / (values * (shares**2 + ridge)).sqrt()
+    return (values + ridge).rsqrt()
+
+
+def _deflated(result: CCA) -> CCA:
+    def deflate(weights: torch.Tensor) -> torch.Tensor:
+        q, r = torch.linalg.qr(weights)
+        return torch.where(r.diagonal() < 0, -q, q)
+
+    return replace(result, weights_a=deflate(result.weights_a), weights_b=deflate(result.weights_b))
 
 
 def _rank(values: torch.Tensor, directions, tolerance: float) -> int:
@@ -164,12 +244,20 @@ def _rank(values: torch.Tensor, directions, tolerance: float) -> int:
     return rank if directions is None else min(rank, int(directions))
 
 
-def check_cca_options(directions=None, ridge=0.0, tolerance=1e-10, widest=None) -> None:
+def check_cca_options(
+    *,
+    directions=None,
+    ridge=0.0,
+    penalty="norm",
+    weights="canonical",
+    tolerance=1e-10,
+    widest=None,
+) -> None:
     """Raise ValueError if an option of `cca` is not what it can be.
 
     Parameters
     ----------
-    directions, ridge, tolerance
+    directions, ridge, penalty, weights, tolerance
         As for `cca`.
     widest : int, optional
         Largest number of directions, where it is known.
@@ -189,6 +277,9 @@ def check_cca_options(directions=None, ridge=0.0, tolerance=1e-10, widest=None) 
         checks.whole_number("directions", directions, 1, widest)
     if isinstance(ridge, bool | str) or ridge is None or not 0 <= ridge < float("inf"):
         raise ValueError(f"ridge must be finite and >= 0; found {ridge!r}")
+    for name, value, known in (("penalty", penalty, PENALTIES), ("weights", weights, WEIGHTS)):
+        if not isinstance(value, str) or value not in known:
+            raise ValueError(checks.unknown(name, value, known))
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance must lie in [0, 1); found {tolerance!r}")
 

@@ -1,4 +1,4 @@
-"""Every quantitative or ranking claim of the paper, judged by a rule stated beforehand."""
+"""The quantitative and ranking claims of the paper, each quoted, with the rule that judges it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,6 +38,8 @@ class Claim:
         The claim in our words.
     place : str
         Where the paper makes it.
+    quote : str
+        The paper's own words.
     published : str
         The paper's figure or ranking.
     rule : str
@@ -55,6 +57,7 @@ class Claim:
     number: int
     text: str
     place: str
+    quote: str
     published: str
     rule: str
     chapter: str
@@ -67,10 +70,9 @@ class Claim:
 CLAIMS: list[Claim] = []
 
 
-def _claim(text, place, published, rule, chapter, role, table="main"):
+def _claim(*about, table="main"):
     def add(judge):
-        number = len(CLAIMS) + 1
-        CLAIMS.append(Claim(number, text, place, published, rule, chapter, role, table, judge))
+        CLAIMS.append(Claim(len(CLAIMS) + 1, *about, table, judge))
         return judge
 
     return add
@@ -89,7 +91,7 @@ def judge_claims(records: Mapping[tuple[str, str], Record], chapter: str = "") -
     Returns
     -------
     pandas.DataFrame
-        number, claim, place, published, ours, rule, verdict, chapter.
+        number, claim, place, quote, published, ours, rule, verdict, chapter.
     """
     rows = []
     for claim in CLAIMS:
@@ -102,6 +104,7 @@ def judge_claims(records: Mapping[tuple[str, str], Record], chapter: str = "") -
                 "number": claim.number,
                 "claim": claim.text,
                 "place": claim.place,
+                "quote": claim.quote,
                 "published": claim.published,
                 "ours": ours,
                 "rule": claim.rule,
@@ -192,7 +195,8 @@ _RANKING_RULE = "sign test over the pairs, 5%"
 
 @_claim(
     "Safe crossover (SC-CCA) improves on naive crossover on MNIST.",
-    "5.2.2, Fig. 3a", "better", _RANKING_RULE, "09-figure-3", "mnist",
+    "5.2.2, Fig. 3a", "significantly improves upon naive crossover",
+    "better", _RANKING_RULE, "09-figure-3", "mnist",
 )  # fmt: skip
 def _(record):
     return _ranking(compare(record, _cca(record), "naive"))
@@ -200,7 +204,8 @@ def _(record):
 
 @_claim(
     "Safe crossover (SC-CCA) improves on naive crossover on CIFAR-10.",
-    "5.2.2, Fig. 3b", "better", _RANKING_RULE, "09-figure-3", "cifar10",
+    "5.2.2, Fig. 3b", "significantly improves upon naive crossover",
+    "better", _RANKING_RULE, "09-figure-3", "cifar10",
 )  # fmt: skip
 def _(record):
     return _ranking(compare(record, _cca(record), "naive"))
@@ -208,7 +213,8 @@ def _(record):
 
 @_claim(
     "Safe crossover (SC-PwC) improves on naive crossover on MNIST.",
-    "Abstract", "better", _RANKING_RULE, "09-figure-3", "mnist",
+    "Abstract", "significantly improves upon naive crossover",
+    "better", _RANKING_RULE, "09-figure-3", "mnist",
 )  # fmt: skip
 def _(record):
     return _ranking(compare(record, "sc-pwc", "naive"))
@@ -216,7 +222,8 @@ def _(record):
 
 @_claim(
     "Safe crossover (SC-PwC) improves on naive crossover on CIFAR-10.",
-    "Abstract", "better", _RANKING_RULE, "09-figure-3", "cifar10",
+    "Abstract", "significantly improves upon naive crossover",
+    "better", _RANKING_RULE, "09-figure-3", "cifar10",
 )  # fmt: skip
 def _(record):
     return _ranking(compare(record, "sc-pwc", "naive"))
@@ -224,7 +231,8 @@ def _(record):
 
 @_claim(
     "On MNIST the gain of SC-CCA over naive crossover is marginal.",
-    "Fig. 3, caption", "marginal",
+    "Fig. 3, caption", "the gains of SC-CCA are marginal",
+    "marginal",
     "SC-CCA removes less than half of naive crossover's excess loss at t = 0.5",
     "09-figure-3", "mnist",
 )  # fmt: skip
@@ -234,7 +242,8 @@ def _(record):
 
 @_claim(
     "On MNIST SC-PwC is much better than SC-CCA.",
-    "5.2.2, Fig. 3c", "better", _RANKING_RULE, "09-figure-3", "mnist",
+    "5.2.2, Fig. 3c", "much better than SC-CCA on MNIST",
+    "better", _RANKING_RULE, "09-figure-3", "mnist",
 )  # fmt: skip
 def _(record):
     return _ranking(compare(record, "sc-pwc", _cca(record)))
@@ -242,7 +251,8 @@ def _(record):
 
 @_claim(
     "On MNIST SC-PwC finds a very low-error path between the parents.",
-    "5.2.2, Fig. 3c", "very low, flat",
+    "5.2.2, Fig. 3c", "a very low-error path",
+    "very low, flat",
     "excess loss at t = 0.5 is below a tenth of naive crossover's",
     "09-figure-3", "mnist",
 )  # fmt: skip
@@ -254,7 +264,8 @@ def _(record):
 
 @_claim(
     "On CIFAR-10 SC-CCA produces better offspring than SC-PwC.",
-    "5.2.2, Fig. 3d", "better", _RANKING_RULE, "09-figure-3", "cifar10",
+    "5.2.2, Fig. 3d", "it produces worse offspring on CIFAR-10",
+    "better", _RANKING_RULE, "09-figure-3", "cifar10",
 )  # fmt: skip
 def _(record):
     return _ranking(compare(record, _cca(record), "sc-pwc"))
@@ -262,7 +273,8 @@ def _(record):
 
 @_claim(
     "On CIFAR-10 the loss goes up in between the parents (SC-PwC).",
-    "5.2.2, Fig. 3d", "goes up",
+    "5.2.2, Fig. 3d", "the loss goes up in-between local minima",
+    "goes up",
     "the interval of the excess loss at t = 0.5 lies above 0", "09-figure-3", "cifar10",
 )  # fmt: skip
 def _(record):
@@ -272,7 +284,8 @@ def _(record):
 
 @_claim(
     "The parents on CIFAR-10 reach about 40% accuracy.",
-    "5.2.2", "about 0.40", "within 0.05 of ours, or in its 95% interval", "07-parents", "cifar10",
+    "5.2.2", "≈ 40% accuracy",
+    "about 0.40", "within 0.05 of ours, or in its 95% interval", "07-parents", "cifar10",
 )  # fmt: skip
 def _(record):
     return _near(interval(_parents(record, "accuracy")), 0.40, 0.05)
@@ -280,7 +293,8 @@ def _(record):
 
 @_claim(
     "Naive crossover on CIFAR-10 drops to 10% accuracy at t = 0.5.",
-    "5.2.2, Fig. 3b", "0.10", "within 0.025 of ours, or in its 95% interval",
+    "5.2.2, Fig. 3b", "drops to 10% accuracy",
+    "0.10", "within 0.025 of ours, or in its 95% interval",
     "09-figure-3", "cifar10",
 )  # fmt: skip
 def _(record):
@@ -289,7 +303,8 @@ def _(record):
 
 @_claim(
     "SC-CCA on CIFAR-10 drops to 25% accuracy at t = 0.5.",
-    "Fig. 3, caption", "0.25", "within 0.025 of ours, or in its 95% interval",
+    "Fig. 3, caption", "drop to 25%",
+    "0.25", "within 0.025 of ours, or in its 95% interval",
     "09-figure-3", "cifar10",
 )  # fmt: skip
 def _(record):
@@ -298,7 +313,8 @@ def _(record):
 
 @_claim(
     "Offspring of safe crossover reach a better validation loss than both parents (MNIST, SC-PwC).",
-    "1, contributions", "better", "in more than half of the pairs, at the best t in (0, 1)",
+    "1, contributions", "outperform the parents by achieving a better validation loss",
+    "better", "in more than half of the pairs, at the best t in (0, 1)",
     "09-figure-3", "mnist",
 )  # fmt: skip
 def _(record):
@@ -309,7 +325,8 @@ def _(record):
 
 @_claim(
     "CCA extracts 125 statistically significant relationships per pair on MNIST (Bartlett's test).",
-    "5.2.2", "125", "within 10 of ours, or in its 95% interval", "09-figure-3", "mnist",
+    "5.2.2", "125 statistically significant relationships per network pair",
+    "125", "within 10 of ours, or in its 95% interval", "09-figure-3", "mnist",
 )  # fmt: skip
 def _(record):
     found = pair_totals(record, f"significant by Bartlett ({_cca(record)})")
@@ -320,7 +337,8 @@ def _(record):
 
 @_claim(
     "203 pairs of neurons have a correlation of 0.7 or higher on MNIST.",
-    "5.2.2", "203",
+    "5.2.2", "an average of 203 pair of neurons with a correlation of 0.7 or higher",
+    "203",
     "the count of row maxima, as in the notebook, is within 10 of it or its interval holds it",
     "09-figure-3", "mnist",
 )  # fmt: skip
@@ -332,7 +350,8 @@ def _(record):
 
 @_claim(
     "Ridge CCA beats naive crossover in 193 of 200 trials on MNIST, for each penalty.",
-    "5.2.1", "193 of 200", _RIDGE_RULE, "08-svcca-and-ridge", "mnist", "sweep",
+    "5.2.1", "193 times on MNIST",
+    "193 of 200", _RIDGE_RULE, "08-svcca-and-ridge", "mnist", table="sweep",
 )  # fmt: skip
 def _(record):
     found = [_wins(record, f"sc-cca:ridge={ridge}", 193) for ridge in RIDGES]
@@ -341,7 +360,8 @@ def _(record):
 
 @_claim(
     "Ridge CCA beats naive crossover in 200 of 200 trials on CIFAR-10, for each penalty.",
-    "5.2.1", "200 of 200", _RIDGE_RULE, "08-svcca-and-ridge", "cifar10", "sweep",
+    "5.2.1", "200 times on CIFAR-10",
+    "200 of 200", _RIDGE_RULE, "08-svcca-and-ridge", "cifar10", table="sweep",
 )  # fmt: skip
 def _(record):
     found = [_wins(record, f"sc-cca:ridge={ridge}", 200) for ridge in RIDGES]
@@ -350,7 +370,8 @@ def _(record):
 
 @_claim(
     "On MNIST SVCCA with 256 directions gives a lower loss than CCA on the layers themselves.",
-    "5.2.1", "better", _RANKING_RULE, "08-svcca-and-ridge", "mnist", "sweep",
+    "5.2.1", "256 of the variance directions lead to better results",
+    "better", _RANKING_RULE, "08-svcca-and-ridge", "mnist", table="sweep",
 )  # fmt: skip
 def _(record):
     return _ranking(compare(record, sc_cca(record.config.dataset, record.config.hidden), "sc-cca"))
@@ -358,10 +379,11 @@ def _(record):
 
 @_claim(
     "On CIFAR-10 CCA on the layers themselves is better than SVCCA.",
-    "5.2.1", "better",
+    "5.2.1", "directly performing CCA on the hidden layer was better",
+    "better",
     "against the number of directions below the width that is best on these pairs; "
     + _RANKING_RULE,
-    "08-svcca-and-ridge", "cifar10", "sweep",
+    "08-svcca-and-ridge", "cifar10", table="sweep",
 )  # fmt: skip
 def _(record):
     loss = record.at(0.5).mean()
@@ -372,9 +394,10 @@ def _(record):
 
 @_claim(
     "Results are sensitive to the number of directions and not to the ridge penalty (MNIST).",
-    "3.2, 5.2.1", "directions matter, penalty does not",
+    "3.2, 5.2.1", "sensitive to the number of kept variance directions but not to the value of λ",
+    "directions matter, penalty does not",
     "the range of mean losses over directions is more than three times that over penalties",
-    "08-svcca-and-ridge", "mnist", "sweep",
+    "08-svcca-and-ridge", "mnist", table="sweep",
 )  # fmt: skip
 def _(record):
     return _sensitivity(record)
@@ -382,9 +405,10 @@ def _(record):
 
 @_claim(
     "Results are sensitive to the number of directions and not to the ridge penalty (CIFAR-10).",
-    "3.2, 5.2.1", "directions matter, penalty does not",
+    "3.2, 5.2.1", "sensitive to the number of kept variance directions but not to the value of λ",
+    "directions matter, penalty does not",
     "the range of mean losses over directions is more than three times that over penalties",
-    "08-svcca-and-ridge", "cifar10", "sweep",
+    "08-svcca-and-ridge", "cifar10", table="sweep",
 )  # fmt: skip
 def _(record):
     return _sensitivity(record)
@@ -403,7 +427,8 @@ def _sensitivity(record: Record):
 
 @_claim(
     "Aligning is negligible beside training (SC-PwC, MNIST).",
-    "5.2.3", "negligible", _COST_RULE, "11-costs", "mnist",
+    "5.2.3", "negligible when compared to the computational cost required to train",
+    "negligible", _COST_RULE, "11-costs", "mnist",
 )  # fmt: skip
 def _(record):
     return _below(_alignment_share(record, "sc-pwc"), 0.1)
@@ -411,7 +436,8 @@ def _(record):
 
 @_claim(
     "Aligning is negligible beside training (SC-CCA, MNIST).",
-    "5.2.3", "negligible", _COST_RULE, "11-costs", "mnist",
+    "5.2.3", "negligible when compared to the computational cost required to train",
+    "negligible", _COST_RULE, "11-costs", "mnist",
 )  # fmt: skip
 def _(record):
     return _below(_alignment_share(record, _cca(record)), 0.1)
@@ -419,7 +445,8 @@ def _(record):
 
 @_claim(
     "Aligning is negligible beside training (SC-PwC, CIFAR-10).",
-    "5.2.3", "negligible", _COST_RULE, "11-costs", "cifar10",
+    "5.2.3", "negligible when compared to the computational cost required to train",
+    "negligible", _COST_RULE, "11-costs", "cifar10",
 )  # fmt: skip
 def _(record):
     return _below(_alignment_share(record, "sc-pwc"), 0.1)
@@ -427,7 +454,8 @@ def _(record):
 
 @_claim(
     "Aligning is negligible beside training (SC-CCA, CIFAR-10).",
-    "5.2.3", "negligible", _COST_RULE, "11-costs", "cifar10",
+    "5.2.3", "negligible when compared to the computational cost required to train",
+    "negligible", _COST_RULE, "11-costs", "cifar10",
 )  # fmt: skip
 def _(record):
     return _below(_alignment_share(record, _cca(record)), 0.1)
@@ -435,7 +463,8 @@ def _(record):
 
 @_claim(
     "Aligning by SC-CCA and by SC-PwC costs about the same (MNIST).",
-    "5.2.3", "similar", _SIMILAR_RULE, "11-costs", "mnist",
+    "5.2.3", "The computational cost of these two methods is thus similar",
+    "similar", _SIMILAR_RULE, "11-costs", "mnist",
 )  # fmt: skip
 def _(record):
     return _similar(record)
@@ -443,7 +472,8 @@ def _(record):
 
 @_claim(
     "Aligning by SC-CCA and by SC-PwC costs about the same (CIFAR-10).",
-    "5.2.3", "similar", _SIMILAR_RULE, "11-costs", "cifar10",
+    "5.2.3", "The computational cost of these two methods is thus similar",
+    "similar", _SIMILAR_RULE, "11-costs", "cifar10",
 )  # fmt: skip
 def _(record):
     return _similar(record)
@@ -458,8 +488,9 @@ def _similar(record: Record):
 @_claim(
     "SVCCA, with the directions of Section 5.2.1, is less expensive than CCA (MNIST).",
     "5.2.3", "generally less computationally expensive in practice",
+    "generally less computationally expensive in practice",
     "the ratio of their seconds is below 1 with its interval",
-    "11-costs", "mnist", "sweep",
+    "11-costs", "mnist", table="sweep",
 )  # fmt: skip
 def _(record):
     svcca = sc_cca(record.config.dataset, record.config.hidden)

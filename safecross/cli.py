@@ -211,7 +211,7 @@ def _add_run(commands) -> None:
         type=int,
         default=1,
         metavar="PAIRS",
-        help="pairs trained as one population; more than 1 pays on a GPU only",
+        help="pairs trained as one population, meant for a GPU; slower on a CPU",
     )
     command.add_argument("--shard", default="0/1", metavar="I/N", help="only pairs I, I+N, ...")
     command.add_argument(
@@ -243,7 +243,7 @@ def _add_config(command) -> None:
     command.add_argument(
         "--products",
         choices=config.PRODUCTS,
-        help="bfloat16 may be faster where the processor has it, and gives others",
+        help="bfloat16 may be faster where the processor has it, and gives other parents",
     )
 
 

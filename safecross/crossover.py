@@ -143,6 +143,14 @@ class FirstLayer:
     x : array_like, shape (n, m)
         Examples.
 
+    Attributes
+    ----------
+    parents, x
+        As given.
+    za, zb : torch.Tensor, shape (n, p)
+        The first layer of each parent before its ReLU; transposed views of tensors that hold a
+        neuron a row.
+
     Raises
     ------
     ValueError
@@ -158,8 +166,8 @@ class FirstLayer:
     @torch.no_grad()
     def __init__(self, theta_a: Network, theta_b: Network, x):
         check_same_architecture(theta_a, theta_b)
+        self.parents, self.x = (theta_a, theta_b), x
         x = theta_a.inputs(x)
-        self.parents = theta_a, theta_b
         # A neuron is a row in memory, so that a permutation copies whole rows.
         self.za, self.zb = (
             product(theta.weights[0].mT, x.mT).add_(theta.biases[0].unsqueeze(-1)).mT
@@ -201,8 +209,7 @@ def crossover_curve(
     t : float or sequence of float
         Crossover points, finite.
     first : FirstLayer, optional
-        Products of these parents (the same objects) and examples, if they are at hand from
-        another operator.
+        Products of these very parents and examples, if they are at hand from another operator.
     softmax : str
         As for `cross_entropy`.
 
@@ -215,8 +222,8 @@ def crossover_curve(
     Raises
     ------
     ValueError
-        If the parents' architectures differ, `first` is of other parents, `t` is empty or not
-        finite, or the data are unusable.
+        If the parents' architectures differ, `first` is of others, `t` is empty or not finite, or
+        the data are unusable.
 
     Notes
     -----
@@ -231,8 +238,11 @@ def crossover_curve(
     """
     ts = np.atleast_1d(_checked_t(t))
     first = first or FirstLayer(theta_a, theta_b, x)
-    if first.parents[0] is not theta_a or first.parents[1] is not theta_b:
-        raise ValueError("first must be the FirstLayer of these two parents; found that of others")
+    made_of = zip((*first.parents, first.x), (theta_a, theta_b, x), strict=True)
+    if any(given is not asked for given, asked in made_of):
+        raise ValueError(
+            "first must be made of the very networks and examples of the curve; found others"
+        )
     lists = None
     if alignment is not None:
         theta_a, theta_b = alignment.apply(theta_a, theta_b)
@@ -245,15 +255,8 @@ def crossover_curve(
     logits = first.za.new_empty(len(ts), n, theta_a.widths[-1])
     # The first layer is mixed by its products below; only the layers above it as weights.
     upper = interpolate(_above(theta_a), _above(theta_b), ts) if theta_a.depth else None
-    layers = (
-        [
-            (weight.mT.contiguous(), bias.unsqueeze(-1))
-            for weight, bias in zip(upper.weights, upper.biases, strict=True)
-        ]
-        if upper
-        else []
-    )
-    size = max(1, _CELLS // max(theta_a.widths[1:]))
+    layers = list(zip(upper.weights, upper.biases, strict=True)) if upper else []
+    size = max(1, _CELLS // max(theta_a.widths[1:])) if first.za.is_cpu else n
     for start in range(0, n, size):
         span = slice(start, start + size)
         a, b = first.za.mT[:, span], first.zb.mT[:, span]
@@ -262,7 +265,7 @@ def crossover_curve(
         for i, s in enumerate(ts):
             z = torch.lerp(a, b, float(s))
             for weight, bias in layers:
-                z = product(weight[i], z.relu_()).add_(bias[i])
+                z = product(weight[i].mT, z.relu_()).add_(bias[i].unsqueeze(-1))
             logits[i, span] = z.mT
     return Curve(
         ts,

@@ -459,8 +459,8 @@ def run(
         Where the parents are trained, as PyTorch names it; aligning and curves stay on the CPU.
         Another device rounds otherwise, so its numbers agree within `verify`'s tolerance only.
     together : int
-        Pairs whose parents are trained as one population, >= 1; more than one is faster on a GPU
-        and slower on a CPU. It rounds otherwise, as another device does.
+        Pairs whose parents are trained as one population, >= 1; more than one is meant for a GPU
+        and is slower on a CPU. It rounds otherwise, as another device does.
     backend : {"loky", "dask"}
         joblib's engine: processes of this machine, or a Dask cluster.
     scheduler : str, optional

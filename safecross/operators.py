@@ -214,14 +214,22 @@ def _bias_sort(theta_a, theta_b, pairs):
 _RULES = {"ends": match_components, "rank": match_components_by_rank}
 
 
-def _check_sc_cca(directions=None, ridge=0.0, leftover="index", rule="ends", standardise=True):
+def _check_sc_cca(
+    directions=None,
+    ridge=0.0,
+    leftover="index",
+    rule="ends",
+    standardise=True,
+    penalty="norm",
+    weights="canonical",
+):
     if not isinstance(rule, str) or rule not in _RULES:
         raise ValueError(checks.unknown("rule of Algorithm 1", rule, _RULES))
     if not isinstance(leftover, str) or leftover not in LEFTOVER:
         raise ValueError(checks.unknown("leftover rule", leftover, LEFTOVER))
     if not isinstance(standardise, bool):
         raise ValueError(f"standardise must be true or false; found {standardise!r}")
-    check_cca_options(directions, ridge)
+    check_cca_options(directions=directions, ridge=ridge, penalty=penalty, weights=weights)
 
 
 @_operator("sc-cca", check=_check_sc_cca)
@@ -234,17 +242,26 @@ def _sc_cca(
     leftover="index",
     rule="ends",
     standardise=True,
+    penalty="norm",
+    weights="canonical",
 ):
     """Algorithm 1 on the canonical weights of CCA, SVCCA or ridge CCA (Section 4.1)."""
     counted = directions is not None and not isinstance(directions, float)
     if counted:
         checks.whole_number("directions", directions, 1, max(theta_a.widths[1:-1], default=1))
-    _check_sc_cca(directions, ridge, leftover, rule, standardise)
+    _check_sc_cca(directions, ridge, leftover, rule, standardise, penalty, weights)
     matchings = []
     for pair in pairs:
         # Hidden layers may differ in width: a narrow one keeps all the directions that it has.
         kept = min(directions, *pair.sizes) if counted else directions
-        result = cca_of_pair(pair, directions=kept, ridge=ridge, standardise=standardise)
+        result = cca_of_pair(
+            pair,
+            directions=kept,
+            ridge=ridge,
+            penalty=penalty,
+            weights=weights,
+            standardise=standardise,
+        )
         found = _RULES[rule](result.weights_a, result.weights_b)
         rest = pair.between if leftover == "correlation" else None
         matchings.append(complete(found, *pair.sizes, rest))

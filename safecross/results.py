@@ -56,8 +56,8 @@ def load_records(
         If a parameter leaves its range.
     """
     changes = {}
-    if hidden:
-        changes["hidden"] = tuple(int(width) for width in hidden.split(","))
+    if hidden:  # papermill reads a single width as a number
+        changes["hidden"] = tuple(int(width) for width in str(hidden).split(","))
     if epochs:
         changes["epochs"] = epochs
     configs = [
@@ -119,7 +119,7 @@ def measured_and_published(
     """
     claims = judge_claims(records, chapter)
     if claims.empty:
-        display(Markdown("The paper makes no claim of this chapter about these data."))
+        display(Markdown("None of the paper's claims in this chapter is about these data."))
         return claims
     shown = claims[["number", "claim", "published", "ours", "verdict"]].copy()
     shown["claim"] = [_claim_cell(claim, link=not chapter) for claim in claims.itertuples()]
@@ -140,7 +140,7 @@ def measured_and_published(
 
 def _claim_cell(claim, link: bool) -> str:
     place = f"Section {claim.place}" if claim.place[0].isdigit() else claim.place
-    about = f"{place}. Rule: {claim.rule}."
+    about = f"{place}: “{claim.quote}”. Rule: {claim.rule}."
     if link:
         about += f' <a href="{claim.chapter}.html">Chapter {int(claim.chapter[:2])}</a>'
     return f"{claim.claim}<br><small>{about}</small>"

@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from torch.nn import functional
 from torch.optim.adam import adam
 
 from . import checks
@@ -13,6 +12,8 @@ from .linalg import affine, product
 from .network import Network, initialise, stack
 
 __all__ = ["train", "training_operations"]
+
+_where_positive = torch.ops.aten.threshold_backward.default
 
 
 @torch.no_grad()
@@ -39,7 +40,7 @@ def train(
     x : torch.Tensor, shape (n, m)
         Training examples, float32, on the device to train on.
     y : torch.Tensor, shape (n,)
-        Labels, int64, in [0, n_classes).
+        Labels, integers in [0, n_classes).
     hidden : tuple of int
         Widths of the hidden layers, such as ``(512,)``.
     seed : int or sequence of int
@@ -74,8 +75,8 @@ def train(
     -----
     The same seed gives the same bits again on the same machine with the same number of threads.
     Source: Section 5.1 (architecture, initialisation, Adam); batch size, step size and epochs are
-    not given there. The gradient is written out, since for a chain of ReLU layers it takes five
-    lines and spares autograd's bookkeeping; the tests compare it with autograd.
+    not given there. The gradient is written out, since for a chain of ReLU layers it is short and
+    spares autograd's bookkeeping; the tests compare it with autograd.
 
     Examples
     --------
@@ -98,11 +99,13 @@ def train(
     # Weights are held transposed here, as PyTorch does: every product then runs over rows.
     parameters = [w.mT.contiguous() for w in theta.weights] + [b.clone() for b in theta.biases]
     update = _adam(parameters, learning_rate)
-    targets = functional.one_hot(y, n_classes).to(torch.float32)
+    labels = y.to(x.device, torch.int64).unsqueeze(-1)
+    targets = x.new_zeros(len(y), n_classes).scatter_(-1, labels, 1.0)
     for epoch in range(epochs):
         for rows in _minibatches(len(x), batch_size, seeds, epoch, population, x.device):
+            chosen = rows.flatten()
             batch, target = (
-                part.index_select(0, rows.flatten()).view(*rows.shape, -1) for part in (x, targets)
+                part.index_select(0, chosen).view(*rows.shape, -1) for part in (x, targets)
             )
             update(_gradient(parameters, batch, target, products))
         if after_epoch is not None:
@@ -134,29 +137,29 @@ def training_operations(widths: Sequence[int], n: int, epochs: int) -> int:
 
 
 def _gradient(
-    parameters: list[torch.Tensor], x, target, products: torch.dtype
+    parameters: list[torch.Tensor], x: torch.Tensor, target: torch.Tensor, products: torch.dtype
 ) -> list[torch.Tensor]:
-    """Return the gradient of the mean cross-entropy of each network, a part a parameter."""
+    """Return the gradient of the mean cross-entropy of each network, in the parameters' layout.
+
+    These are all weights, (..., outputs, inputs), and then all biases; `target` is 1 at each
+    example's label, (..., batch, classes). Adam's step takes the gradients to be contiguous.
+    """
     depth = len(parameters) // 2
-    used = [p.to(products) for p in parameters] if products != torch.float32 else parameters
+    used = [p.to(products) for p in parameters]
     weights, biases = used[:depth], used[depth:]
     layers = [x.to(products)]
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
         layers.append(affine(layers[-1], weight.mT, bias).relu_())
     delta = affine(layers[-1], weights[-1].mT, biases[-1]).to(torch.float32).softmax(-1)
     delta = delta.sub_(target).div_(target.shape[-2]).to(products)
-    of_weights, of_biases = [], []
+    gradient = [delta] * len(parameters)
     for d in reversed(range(depth)):
-        of_weights.append(product(delta.mT, layers[d]))
-        of_biases.append(delta.sum(-2))
+        gradient[d] = product(delta.mT, layers[d]).to(torch.float32)
+        gradient[depth + d] = delta.sum(-2).to(torch.float32)
         if d:
             # A ReLU's derivative is 0 where its output is.
             delta = _where_positive(product(delta, weights[d]), layers[d], 0)
-    gradient = of_weights[::-1] + of_biases[::-1]
-    return gradient if products == torch.float32 else [g.to(torch.float32) for g in gradient]
-
-
-_where_positive = torch.ops.aten.threshold_backward
+    return gradient
 
 
 def _adam(parameters: list[torch.Tensor], learning_rate: float) -> Callable:
@@ -165,7 +168,7 @@ def _adam(parameters: list[torch.Tensor], learning_rate: float) -> Callable:
     The same as `torch.optim.Adam`, which takes a second to import a compiler that it does not use.
     """
     means, squares = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
-    steps = [torch.zeros((), device=p.device) for p in parameters]
+    steps = [torch.zeros((), dtype=torch.float32, device=p.device) for p in parameters]
 
     def update(gradient: list[torch.Tensor]) -> None:
         adam(

@@ -10,6 +10,7 @@ from safecross.analysis import (
     Comparison,
     Interval,
     compare,
+    count_text,
     interval,
     pair_totals,
     ratio_interval,
@@ -189,3 +190,10 @@ def test_a_count_that_could_not_be_taken_is_not_0(make_record):
     assert totals.isna().tolist() == [False, True, False]
     with pytest.raises(ValueError, match=r"hidden layer in \[1, 1\]; found 9"):
         pair_totals(record, "some", layer=9)
+
+
+def test_the_text_of_a_count_says_where_there_is_none(make_record):
+    counts = {"some": [1.0, np.nan, 2.0], "all": [1.0, 4.0, 1.0]}
+    record = make_record({"naive": [1.0] * 3}, counts=counts)
+    assert count_text(record, "some") == "too few examples"
+    assert count_text(record, "all", 1) == interval([1, 4, 1]).format(1)

@@ -12,7 +12,7 @@ from scipy.stats import chi2
 from sklearn.cross_decomposition import CCA as SklearnCCA
 
 from safecross import CCA, LayerPair, bartlett_test, cca, cca_of_pair
-from safecross.cca import check_cca_options
+from safecross.cca import PENALTIES, WEIGHTS, check_cca_options
 
 N = 200
 
@@ -124,6 +124,70 @@ def test_ridge_and_svcca_solve_the_generalised_eigenproblem(views, ridge, direct
     np.testing.assert_allclose(result.correlations, expected, atol=1e-10)
 
 
+def kernel_ridge_by_eigenproblem(xa: np.ndarray, xb: np.ndarray, ridge: float):
+    """Return weights and constrained maxima from the kernels of all examples."""
+    ka, kb = (x @ x.T / np.linalg.eigvalsh(x @ x.T)[-1] for x in (xa, xb))
+    n, zero = len(ka), np.zeros_like(ka)
+    right = np.block([[ka @ ka, zero], [zero, kb @ kb]]) + ridge * np.eye(2 * n)
+    values, vectors = eigh(np.block([[zero, ka @ kb], [kb @ ka, zero]]), right)
+    k = min(xa.shape[1], xb.shape[1])
+    vectors = 2**0.5 * vectors[:, ::-1][:, :k]  # eigh gives each view half of the unit
+    return xa.T @ vectors[:n], xb.T @ vectors[n:], values[::-1][:k]
+
+
+@pytest.mark.parametrize("ridge", [1e-3, 0.1, 1.0])
+@pytest.mark.parametrize("directions", [None, 3])
+def test_the_kernels_penalty_solves_the_eigenproblem_of_the_kernels(ridge, directions):
+    views = draw(60)
+    scaled = [standardised(v) for v in views]
+    kept = [principal(x, directions or x.shape[1]) for x in scaled]
+    *expected, rho = kernel_ridge_by_eigenproblem(*kept, ridge)
+    result = cca(*views, ridge=ridge, directions=directions, penalty="kernel")
+    np.testing.assert_allclose(result.correlations, rho, atol=1e-8)
+    ours = (result.weights_a.numpy(), result.weights_b.numpy())
+    # Their variates, which both views may turn round together.
+    variates = [scores @ w for scores, w in zip(kept, expected, strict=True)]
+    sign = np.sign((variates[0] * (scaled[0] @ ours[0])).sum(axis=0))
+    for x, w, theirs in zip(scaled, ours, variates, strict=True):
+        np.testing.assert_allclose(x @ w, theirs * sign, atol=1e-7 * abs(theirs).max())
+        kernel = x @ x.T / np.linalg.eigvalsh(x @ x.T)[-1]
+        if directions is None:
+            alpha = np.linalg.pinv(x.T) @ w
+            norms = alpha.T @ (kernel @ kernel + ridge * np.eye(len(x))) @ alpha
+            np.testing.assert_allclose(norms, np.eye(len(rho)), atol=1e-8)
+
+
+def test_the_kernels_penalty_is_another_one_unless_it_is_0(views):
+    plain, norm = cca(*views), cca(*views, ridge=0.1)
+    kernel = cca(*views, ridge=0.1, penalty="kernel")
+    none = cca(*views, penalty="kernel")
+    torch.testing.assert_close(none.correlations, plain.correlations)
+    units = [torch.nn.functional.normalize(r.weights_a, dim=0) for r in (plain, none, norm, kernel)]
+    torch.testing.assert_close(units[0], units[1])
+    assert (units[2] - units[3]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("sizes", [(5, 4), (3, 6)], ids=str)
+def test_deflated_weights_are_those_of_scikit_learns_iterations(sizes):
+    views = draw(p=sizes[0], q=sizes[1])
+    model = SklearnCCA(n_components=min(sizes), max_iter=10_000, tol=1e-14).fit(*views)
+    result, signs = cca(*views, weights="deflated"), []
+    for ours, theirs in (
+        (result.weights_a.numpy(), model.x_weights_),
+        (result.weights_b.numpy(), model.y_weights_),
+    ):
+        theirs = theirs / np.linalg.norm(theirs, axis=0)
+        signs.append((ours * theirs).sum(axis=0))
+        np.testing.assert_allclose(abs(signs[-1]), 1, atol=1e-6)
+        np.testing.assert_allclose(ours.T @ ours, np.eye(min(sizes)), atol=1e-10)
+    np.testing.assert_allclose(signs[0], signs[1], atol=1e-6)  # both views turn round together
+    # The first component has nothing before it; the next is another direction than its own.
+    plain = torch.nn.functional.normalize(cca(*views).weights_a, dim=0)
+    overlap = (plain * result.weights_a).sum(dim=0)
+    assert overlap[0] == pytest.approx(1) and (overlap > 0).all()
+    assert overlap[1:].min() < 0.99
+
+
 # Constraints
 
 
@@ -225,7 +289,17 @@ def test_standardising_decides_which_directions_are_principal():
 
 # Edges
 
-OPTIONS = [{}, {"ridge": 0.1}, {"directions": 2}, {"directions": 0.9}, {"standardise": False}]
+OPTIONS = [
+    {},
+    {"ridge": 0.1},
+    {"ridge": 0.1, "penalty": "kernel"},
+    {"directions": 2},
+    {"directions": 2, "penalty": "kernel"},
+    {"directions": 0.9},
+    {"standardise": False},
+    {"weights": "deflated"},
+    {"ridge": 0.1, "penalty": "kernel", "weights": "deflated"},
+]
 each_options = pytest.mark.parametrize("options", OPTIONS, ids=str)
 
 
@@ -316,6 +390,14 @@ def test_one_pair_serves_all_options(views):
         assert torch.equal(ours.weights_b, theirs.weights_b)
 
 
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_each_penalty_goes_with_each_kind_of_weights(views, penalty, weights):
+    result = cca(*views, ridge=0.1, penalty=penalty, weights=weights)
+    lengths = torch.linalg.vector_norm(result.weights_a, dim=0)
+    assert torch.allclose(lengths, torch.ones_like(lengths)) is (weights == "deflated")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -329,6 +411,8 @@ def test_one_pair_serves_all_options(views):
         ({"ridge": -0.1}, "ridge must be finite and >= 0; found -0.1"),
         ({"ridge": math.nan}, "ridge must be finite"),
         ({"ridge": math.inf}, "ridge must be finite"),
+        ({"penalty": "l2"}, "unknown penalty 'l2'"),
+        ({"weights": None}, "unknown weights None"),
         ({"tolerance": -1e-9}, r"tolerance must lie in \[0, 1\)"),
         ({"tolerance": 1.0}, r"tolerance must lie in \[0, 1\)"),
     ],

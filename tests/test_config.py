@@ -237,6 +237,8 @@ def test_a_networks_seed_depends_on_the_experiments_seed_and_its_number_alone():
         ("sc-cca:leftover=bogus", "unknown leftover rule 'bogus'"),
         ("sc-cca:rule=[1]", "unknown rule of Algorithm 1"),
         ("sc-cca:standardise=no", "standardise must be true or false; found 'no'"),
+        ("sc-cca:penalty=kernl", "unknown penalty 'kernl': did you mean 'kernel'"),
+        ("sc-cca:weights=1", "unknown weights 1"),
         ("sc-cca:ridge=abc", "ridge must be finite and >= 0; found 'abc'"),
         ("sc-cca:ridge=null", "ridge must be finite and >= 0; found None"),
         ("sc-cca:directions=0", "directions must be a whole number >= 1; found 0"),

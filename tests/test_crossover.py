@@ -220,12 +220,14 @@ def test_data_that_do_not_fit_are_refused(make_network, x, y, message):
 
 def test_the_first_layer_of_other_parents_is_refused(make_network, measured):
     (a, b), (x, y) = parents(make_network, (4, 5, 3)), measured
-    with pytest.raises(ValueError, match="first must be the FirstLayer of these two parents"):
-        crossover_curve(a, b, x, y, first=FirstLayer(b, a, x))
+    for other in ((b, a, x), (a, a, x), (a, b, x.flip(0))):
+        with pytest.raises(ValueError, match="first must be made of the very networks and"):
+            crossover_curve(a, b, x, y, first=FirstLayer(*other))
 
 
-def test_a_first_layer_gives_the_layers_of_its_parents(make_network, measured):
-    (a, b), (x, _) = parents(make_network, (4, 5, 6, 3)), measured
+@each_widths
+def test_a_first_layer_gives_the_layers_of_its_parents(make_network, measured, widths):
+    (a, b), (x, _) = parents(make_network, widths), measured
     for ours, theta in zip(FirstLayer(a, b, x).layers(), (a, b), strict=True):
         for found, expected in zip(ours, theta.layers(x), strict=True):
             assert found.is_contiguous()

@@ -45,7 +45,7 @@ def test_products_are_those_of_matmul(path, shapes, dtype, layout):
     torch.testing.assert_close(product(w.mT, x.mT), (a @ b).mT)
 
 
-@pytest.mark.parametrize("outputs", [100, 112, 272])  # only the first fills its vectors badly
+@pytest.mark.parametrize("outputs", [100, 112, 260])  # only the first is turned round
 @pytest.mark.parametrize("layout", ["contiguous", "transposed"])
 def test_large_layers_of_any_width(path, outputs, layout):
     x, w, bias = draw(64, 700), draw(700, outputs), draw(outputs)
@@ -74,17 +74,22 @@ def test_gradients_flow_through_both():
 
 def test_float32_on_the_cpu_takes_the_fast_path_and_only_outside_of_autograd(monkeypatch):
     calls = []
-    monkeypatch.setattr(linalg, "_onednn", lambda: lambda a, bt, *rest: calls.append(a) or a @ bt.T)
+    monkeypatch.setattr(
+        linalg, "_onednn", lambda: lambda a, bt, *rest: calls.append(a.shape) or a @ bt.T
+    )
     with torch.no_grad():
         product(draw(64, 256), draw(256, 129))
         assert len(calls) == 1
         product(draw(64, 256), draw(256, 128))  # too small to be worth it
         affine(draw(5, 7), draw(7, 3), draw(3))
         assert len(calls) == 2
+        for outputs in (100, 112, 260):
+            affine(draw(64, 700), draw(700, outputs), draw(outputs))
+        assert calls[2:] == [(100, 700), (64, 700), (64, 700)]
         product(draw(5, 7, dtype=torch.float64), draw(7, 3, dtype=torch.float64))
         product(draw(2, 5, 7), draw(2, 7, 3))
     product(draw(64, 256), draw(256, 129))
-    assert len(calls) == 2
+    assert len(calls) == 5
 
 
 def test_products_on_a_device(device):

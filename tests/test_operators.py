@@ -42,8 +42,10 @@ VARIANTS = [
     {"directions": 3, "leftover": "correlation"},
     {"directions": 0.9, "leftover": "correlation"},
     {"ridge": 0.1},
+    {"ridge": 0.1, "penalty": "kernel"},
     {"rule": "rank"},
     {"standardise": False},
+    {"weights": "deflated"},
 ]
 CASES = [(name, {}) for name in OPERATORS] + [("sc-cca", options) for options in VARIANTS]
 each_case = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
@@ -215,9 +217,10 @@ def test_a_planted_permutation_is_found_and_every_offspring_is_the_parent(
 ):
     theta, _, x = make_pair(drawn)
     assume(is_distinct(theta, x, full_rank=name == "sc-cca"))
-    # Two standardised neurons have the principal directions (1, 1) and (1, -1), whatever they do:
-    # where components are these, their weights are tied and Algorithm 1 cannot tell them apart.
-    assume(2 not in theta.widths[1:-1] or not {"ridge", "directions"} & options.keys())
+    # Two standardised neurons have the principal directions (1, 1) and (1, -1), whatever they do.
+    # Of a network and its copy all correlations are 1, so that these can be the components: then
+    # weights are tied and Algorithm 1 cannot tell the two neurons apart.
+    assume(name != "sc-cca" or 2 not in theta.widths[1:-1])
     copy, planted = planted_copy(theta, seed=1)
     alignment = align(theta, copy, x, name, **options)
     for found, order in zip(alignment.matchings, planted, strict=True):
@@ -395,6 +398,8 @@ def test_the_registry_is_read_only():
         ("sc-cca", {"directions": "9"}, "directions must be a whole number"),
         ("sc-cca", {"directions": 1.5}, "strictly between 0 and 1; found 1.5"),
         ("sc-cca", {"ridge": -0.1}, "ridge must be finite and >= 0; found -0.1"),
+        ("sc-cca", {"penalty": "l2"}, "unknown penalty 'l2'"),
+        ("sc-cca", {"weights": "nipals"}, "unknown weights 'nipals'"),
         ("sc-cca", {"rule": "end"}, "unknown rule of Algorithm 1 'end': did you mean 'ends'"),
         ("sc-cca", {"leftover": "indices"}, "unknown leftover rule 'indices'.*'index'"),
     ],

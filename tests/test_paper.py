@@ -56,7 +56,12 @@ def test_the_sweep_has_every_penalty_and_number_of_directions(dataset):
     found = {o["directions"] for o in options if "directions" in o}
     assert set(DIRECTIONS.get(dataset, ())) <= found
     assert max(found) <= max(config.hidden)
-    for name, value in (("rule", "rank"), ("leftover", "correlation"), ("standardise", False)):
+    for penalty in ({}, {"penalty": "kernel"}):
+        assert all({"ridge": ridge, **penalty} in options for ridge in RIDGES)
+    for name, value in (
+        ("rule", "rank"), ("leftover", "correlation"), ("standardise", False),
+        ("weights", "deflated"),
+    ):  # fmt: skip
         assert any(o.get(name) == value for o in options)
 
 

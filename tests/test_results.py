@@ -59,6 +59,8 @@ def test_several_data_sets_keep_their_order(monkeypatch, kind, make):
     found = load_records("cifar10, mnist", 7, 3, kind=kind)
     assert list(found) == ["cifar10", "mnist"]
     assert found["mnist"] == getattr(paper, make)("mnist", 7, 3)
+    # papermill hands in a single width as a number.
+    assert load_records("mnist", 7, 3, hidden=64, kind=kind)["mnist"].hidden == (64,)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_all_claims_link_to_their_chapters(shown, main_record):
 
 def test_data_without_a_claim_are_said_to_have_none(shown):
     assert measured_and_published({}).empty
-    assert shown == ["The paper makes no claim of this chapter about these data."]
+    assert shown == ["None of the paper's claims in this chapter is about these data."]
 
 
 # The findings of the README
@@ -140,7 +142,7 @@ def test_the_findings_are_read_from_the_records(make_record, main_record):
     assert "naive 0.240 (50.0%), SC-CCA 0.190 (50.0%), SC-PwC 0.071 (50.0%)" in text
     assert "ranking on CIFAR-10 does not hold" in text
     assert "in 50 of 50 pairs, by 11.0 points of accuracy (95% interval 11.0 to 11.0)" in text
-    assert "a choosing: 50 wins by loss, 0 by accuracy" in text
-    assert "b choosing: 0 wins by loss, 50 by accuracy" in text
+    assert "a choosing, SC-CCA wins 50 pairs by loss, 0 by accuracy" in text
+    assert "b choosing, SC-CCA wins 0 pairs by loss, 50 by accuracy" in text
     verdicts = judge_claims({("mnist", "main"): main_record, ("cifar10", "main"): cifar10})
     assert f"Of {len(verdicts)} claims" in text

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from safecross import Network, evaluate, initialise, load_data, stack, train
-from safecross.training import _gradient, _minibatches, training_operations
+from safecross.training import _adam, _gradient, _minibatches, training_operations
 
 
 @pytest.fixture
@@ -50,8 +50,25 @@ def test_the_gradient_is_autograds(make_network, make_examples, widths, populati
         functional.cross_entropy(model(x[i]), y[i]).backward()
         linear = list(model)[::2]
         expected = [m.weight.grad for m in linear] + [m.bias.grad for m in linear]
+        assert all(g.is_contiguous() for g in gradient)
         found = [g[i] if population else g for g in gradient]
         torch.testing.assert_close(found, expected)
+
+
+def test_adams_step_is_pytorchs_to_the_bit():
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(7, 5), (2, 3, 4), (9,)]
+    ours = [torch.randn(shape, generator=generator) for shape in shapes]
+    theirs = [torch.nn.Parameter(p.clone()) for p in ours]
+    update, adam = _adam(ours, 0.01), torch.optim.Adam(theirs, lr=0.01, fused=True)
+    with torch.no_grad():
+        for _ in range(5):
+            gradient = [torch.randn(shape, generator=generator) for shape in shapes]
+            for parameter, part in zip(theirs, gradient, strict=True):
+                parameter.grad = part.clone()
+            update(gradient)
+            adam.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 6, 7)], ids=str)
@@ -147,6 +164,13 @@ def test_training_learns_digits(products):
     losses, shares = evaluate(theta, data.x_test, data.y_test)
     assert (shares > 0.85).all()
     assert (losses < 0.5).all()
+
+
+def test_labels_may_be_of_any_integer_type_and_place(data, device):
+    x, y = data
+    expected = train(x.to(device), y.to(device), (8,), 0, epochs=2)
+    for kind in (torch.int32, torch.uint8):
+        assert same(train(x.to(device), y.to(kind), (8,), 0, epochs=2), expected)
 
 
 def test_operations_by_hand():
