@@ -20,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from distributed import Client, LocalCluster
 from sklearn.cross_decomposition import CCA as SklearnCCA
@@ -305,9 +306,8 @@ def growth() -> list[dict]:
     """Measure the steps over examples, neurons and directions, and aligning over the depth."""
     with threads_at(1):
         costs = measure_costs([1250, 2500, 5000, 10_000], [512], [512], repeats=2)
-        costs = [c for c in costs.to_dict("records") if c["varied"] == "n"]
         wide = measure_costs([4096], [512, 1024, 2048], [256], repeats=1)
-        costs += [c for c in wide.to_dict("records") if c["varied"] == "p"]
+        costs = pd.concat([costs, wide]).to_dict("records")
         for depth in (1, 2, 5, 10):
             a, b = (initialise((100, *(100,) * depth, 10), seed) for seed in (0, 1))
             x = torch.rand(5000, 100, generator=torch.Generator().manual_seed(0))

@@ -41,7 +41,7 @@ def measure_costs(
     ----------
     n_values, p_values, k_values : sequence of int
         Examples, neurons and directions; the largest of each is held while the others vary
-        (k no larger than p).
+        (k no larger than p). One with a single value is only held.
     repeats : int
         Measurements of each; the fastest counts, since what disturbs a measurement only adds.
     seed : int
@@ -71,6 +71,9 @@ def measure_costs(
     sizes = [("n", size, p, k) for size in n_values]
     sizes += [("p", n, size, min(k, size)) for size in p_values]
     sizes += [("k", n, p, size) for size in k_values if size <= p]
+    # A size that is given one value is held, not varied.
+    counts = pd.Series([varied for varied, *_ in sizes]).value_counts()
+    sizes = [size for size in sizes if counts[size[0]] > 1] or sizes
     rows = []
     for varied, *size in sizes:
         best: dict[str, float] = {}

@@ -74,6 +74,12 @@ def test_every_step_is_measured_at_every_size():
         ]
 
 
+def test_a_size_of_one_value_is_held():
+    table = measure_costs([30, 60], [4], [2], repeats=1)
+    assert set(table["varied"]) == {"n"}
+    assert set(table["n"]) == {30, 60}
+
+
 def test_the_fastest_of_the_repeats_counts(monkeypatch):
     seconds = itertools.cycle([3.0, 1.0, 2.0])
     monkeypatch.setattr(costs, "_steps", lambda *size: {"s": next(seconds)})
