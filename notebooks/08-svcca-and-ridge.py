@@ -161,7 +161,8 @@ measured_and_published(roles(sweep=records), "08-svcca-and-ridge")
 #
 # - Keep enough directions: with few of them most neurons are paired at random.
 # - The three penalties span two orders of magnitude; the last table compares what they change with
-#   what the number of directions changes.
+#   what the number of directions changes, and says whether the paper's "consistent across all three
+#   values" describes the penalty of its text or that of the authors' package.
 # - Hold both figures against the line of SC-PwC: it says what another way of matching gains
 #   on the same parents.
 #
