@@ -58,6 +58,7 @@ for name, record in records.items():
     for operator in loss.columns:
         options = parse_operator(operator)[1]
         penalised = options.pop("penalty", "norm")
+        views = "standardised" if options.pop("standardise", True) else "centred"
         if list(options) not in (["directions"], ["ridge"]):
             continue
         ((option, value),) = options.items()
@@ -70,6 +71,7 @@ for name, record in records.items():
                 "data set": name,
                 "option": option,
                 "penalised": penalised,
+                "views": views,
                 "value": value,
                 "share": share.value,
                 "share, 95% interval": share.format(),
@@ -85,7 +87,7 @@ columns = [
     "data set", "value", "share, 95% interval", "notebook", "inside", "loss, 95% interval",
     "sign test p",
 ]  # fmt: skip
-directions = found[found["option"] == "directions"]
+directions = found.query("option == 'directions' and views == 'standardised'")
 plots.table(
     directions[columns].rename(columns={"value": "directions", "inside": "inside ours"}),
     f"SVCCA against naive crossover at t = 0.5: share of {n_pairs} pairs with the lower loss, the "
@@ -122,7 +124,9 @@ plots.show(
 # `pyrcca`, does kernel CCA unless told otherwise. With $X$ the standardised layer, it writes the weights
 # as a combination of the examples, $w = X^\top \alpha$, and charges for $\alpha$, after dividing the kernel $X X^\top$ by its
 # largest eigenvalue. A direction with a share $s$ of the largest variance then counts in full where
-# $s^2$ is well above $\lambda$, and for little where it is well below. Both are in the table.
+# $s^2$ is well above $\lambda$, and for little where it is well below. Both are in the table, for
+# standardised layers and for layers that are only centred, where loud neurons weigh more and
+# $\lambda$ means something else.
 
 # %% tags=["hide-input"]
 ridges = found[found["option"] == "ridge"]
@@ -131,6 +135,7 @@ plots.table(
         [
             "data set",
             "penalised",
+            "views",
             "value",
             "share, 95% interval",
             "loss, 95% interval",
@@ -139,11 +144,13 @@ plots.table(
     ].rename(columns={"value": "ridge"}),
     f"Ridge CCA against naive crossover at t = 0.5: share of {n_pairs} pairs with the lower loss, "
     f"and the mean loss, for a penalty on the norm of the weights and on the kernel's "
-    f"coefficients; seed {seed}.",
+    f"coefficients, with standardised and with only centred views; seed {seed}.",
     {"ridge": "{:g}"},
 )
 plots.show(
-    plots.loss_over_option(ridges[ridges["penalised"] == "norm"], references, "ridge penalty"),
+    plots.loss_over_option(
+        ridges.query("penalised == 'norm' and views == 'standardised'"), references, "ridge penalty"
+    ),
     f"Mean loss at t = 0.5 over {n_pairs} pairs, seed {seed}, by the ridge penalty on the norm of "
     "the weights; bars are 95% bootstrap intervals. Grey lines: other operators.",
     "Loss of the offspring against the ridge penalty, with the levels of naive crossover, plain "

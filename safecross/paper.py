@@ -48,7 +48,7 @@ RANKING_CELLS = {
 }
 
 #: Training lengths at which the counts of Section 5.2.2 are taken on MNIST.
-COUNT_EPOCHS = (1, 5, 15)
+COUNT_EPOCHS = (1, 5, 15, 30)
 
 _OWN = {"hidden": (256,), "epochs": 5}
 
@@ -111,9 +111,9 @@ def main_config(dataset: str, n_pairs: int = 200, seed: int = 0, **changes) -> C
 def sweep_config(dataset: str, n_pairs: int = 200, seed: int = 0, **changes) -> Config:
     """Return the config of Section 5.2.1 and of the audit's operators, at t = 0, 0.5 and 1.
 
-    SVCCA over directions, ridge over both kinds of penalty, and for the data set's SC-CCA the two
-    rules of Algorithm 1, the two leftover rules, views that are only centred, and the weights that
-    an iterative solver finds. The authors' notebook has kernel ridge and the latter, by rank.
+    SVCCA over directions, ridge over both kinds of penalty and of views, and for the data set's
+    SC-CCA the two rules of Algorithm 1, the two leftover rules, views that are only centred, and
+    the weights that an iterative solver finds. The authors' notebook has kernel ridge and the latter, by rank.
 
     Examples
     --------
@@ -129,8 +129,12 @@ def sweep_config(dataset: str, n_pairs: int = 200, seed: int = 0, **changes) -> 
         "sc-pwc",
         "sc-cca",
         *(f"sc-cca:directions={k}" for k in directions),
-        *(f"sc-cca:ridge={ridge}" for ridge in RIDGES),
-        *(f"sc-cca:ridge={ridge},penalty=kernel" for ridge in RIDGES),
+        *(
+            f"sc-cca:ridge={ridge}{penalty}{views}"
+            for penalty in ("", ",penalty=kernel")
+            for views in ("", ",standardise=false")
+            for ridge in RIDGES
+        ),
         "sc-cca:ridge=0.1,penalty=kernel,rule=rank",
         f"{base}{join}rule=rank",
         f"{base}{join}leftover=correlation",

@@ -57,7 +57,8 @@ def test_the_sweep_has_every_penalty_and_number_of_directions(dataset):
     assert set(DIRECTIONS.get(dataset, ())) <= found
     assert max(found) <= max(config.hidden)
     for penalty in ({}, {"penalty": "kernel"}):
-        assert all({"ridge": ridge, **penalty} in options for ridge in RIDGES)
+        for views in ({}, {"standardise": False}):
+            assert all({"ridge": ridge, **penalty, **views} in options for ridge in RIDGES)
     for name, value in (
         ("rule", "rank"), ("leftover", "correlation"), ("standardise", False),
         ("weights", "deflated"),
