@@ -113,7 +113,8 @@ def sweep_config(dataset: str, n_pairs: int = 200, seed: int = 0, **changes) -> 
 
     SVCCA over directions, ridge over both kinds of penalty and of views, and for the data set's
     SC-CCA the two rules of Algorithm 1, the two leftover rules, views that are only centred, and
-    the weights that an iterative solver finds. The authors' notebook has kernel ridge and the latter, by rank.
+    the weights that an iterative solver finds. The authors' notebook has kernel ridge and the
+    latter, by rank.
 
     Examples
     --------
