@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .analysis import compare, interval
+from .analysis import compare, interval, pair_totals
 from .claims import VERDICTS, judge_claims
 from .experiment import Record, committed_folder, load_or_run
-from .paper import main_config, sweep_config
+from .paper import COUNT_EPOCHS, cell_config, main_config, sc_cca, sweep_config
 from .plots import main_result
 
 __all__ = ["findings_text", "main", "write_findings"]
@@ -19,7 +19,13 @@ _PICTURE = "book/_static/main-result.png"
 _BLOCK = re.compile(r"(<!-- findings -->\n).*?(<!-- /findings -->)", re.DOTALL)
 
 
-def findings_text(mnist: Record, cifar10: Record, sweeps: dict[str, Record], picture: str) -> str:
+def findings_text(
+    mnist: Record,
+    cifar10: Record,
+    sweeps: dict[str, Record],
+    counts: Sequence[Record],
+    picture: str,
+) -> str:
     """Return the findings as Markdown, every number read from the records.
 
     Parameters
@@ -28,6 +34,8 @@ def findings_text(mnist: Record, cifar10: Record, sweeps: dict[str, Record], pic
         The main experiments.
     sweeps : dict of str to Record
         The sweeps of Section 5.2.1 by data set.
+    counts : sequence of Record
+        MNIST after other lengths of training, for the counts of Section 5.2.2.
     picture : str
         Path of the picture from the page.
 
@@ -41,6 +49,7 @@ def findings_text(mnist: Record, cifar10: Record, sweeps: dict[str, Record], pic
         "",
         *(_sentence(name, record) for name, record in (("MNIST", mnist), ("CIFAR-10", cifar10))),
         _ranking(cifar10),
+        _counts(counts),
         _tally(mnist, cifar10, sweeps),
         _time(mnist, cifar10),
     ]
@@ -91,6 +100,30 @@ def _semi(record: Record) -> str:
     return "; ".join(parts)
 
 
+def _counts(records: Sequence[Record]) -> str:
+    parts = []
+    for published, name, label in (
+        (203, "row maxima above 0.7", "neurons whose best partner correlates above .7"),
+        (
+            125,
+            f"canonical correlations above 0.7 ({sc_cca('mnist')})",
+            "canonical correlations above .7",
+        ),
+    ):
+        found = {r.config.epochs: interval(pair_totals(r, name)) for r in records}
+        inside = {n: count for n, count in found.items() if count.contains(published)}
+        where = " and ".join(f"{n} epochs ({c.format(1)})" for n, c in inside.items())
+        after = f"after {where}" if inside else "at no length"
+        parts.append(f"{published} lies in the 95% interval of {label} {after}")
+    tests = [pair_totals(r, f"significant by Bartlett ({sc_cca('mnist')})").mean() for r in records]
+    lengths = ", ".join(str(record.config.epochs) for record in records)
+    return (
+        f"- **The paper's two counts on MNIST**, at lengths of training of {lengths} epochs: "
+        f"{'; '.join(parts)}. Bartlett's test, which the paper names, counts {min(tests):.0f} to "
+        f"{max(tests):.0f}."
+    )
+
+
 def _tally(mnist: Record, cifar10: Record, sweeps: dict[str, Record]) -> str:
     records = {("mnist", "main"): mnist, ("cifar10", "main"): cifar10}
     records |= {(name, "sweep"): record for name, record in sweeps.items()}
@@ -130,13 +163,14 @@ def write_findings(root: Path, check: bool = False) -> list[str]:
     """
     mnist, cifar10 = (load_or_run(main_config(name)) for name in ("mnist", "cifar10"))
     sweeps = {name: load_or_run(sweep_config(name)) for name in ("mnist", "cifar10")}
+    counts = [load_or_run(cell_config("mnist", epochs=epochs)) for epochs in COUNT_EPOCHS]
     stale = []
     for page, picture in _PAGES.items():
         path = root / page
         text = path.read_text(encoding="utf-8")
         if not _BLOCK.search(text):
             raise ValueError(f"{path} lacks the markers <!-- findings --> and <!-- /findings -->")
-        block = findings_text(mnist, cifar10, sweeps, picture)
+        block = findings_text(mnist, cifar10, sweeps, counts, picture)
         new = _BLOCK.sub(lambda found, b=block: found[1] + b + found[2], text)
         if new != text:
             stale.append(page)

@@ -136,11 +136,28 @@ def test_the_findings_are_read_from_the_records(make_record, main_record):
         seconds=dict.fromkeys(set(main_record.timings["step"]) | {"align sc-cca"}, 1.0),
         dataset="cifar10",
     )
-    text = findings_text(main_record, cifar10, {}, "picture.png")
+    names = ("significant by Bartlett", "canonical correlations above 0.7")
+    counts = [
+        make_record(
+            {"naive": [0.2] * 9},
+            counts={"row maxima above 0.7": maxima}
+            | {
+                f"{name} ({paper.sc_cca('mnist')})": count
+                for name, count in zip(names, (t, c), strict=True)
+            },
+            epochs=epochs,
+        )
+        for epochs, maxima, t, c in ((5, 329.0, 246.0, 136.0), (30, 203.0, 241.0, 122.0))
+    ]
+    text = findings_text(main_record, cifar10, {}, counts, "picture.png")
     assert "](picture.png)" in text
     assert "**CIFAR-10**, 50 pairs: parents have loss 1.590 (accuracy 43.0%)" in text
     assert "naive 0.240 (50.0%), SC-CCA 0.190 (50.0%), SC-PwC 0.071 (50.0%)" in text
     assert "ranking on CIFAR-10 does not hold" in text
+    assert "lengths of training of 5, 30 epochs: 203 lies in the 95% interval of neurons" in text
+    assert "above .7 after 30 epochs (203.0 [203.0, 203.0]); 125 lies" in text
+    assert "canonical correlations above .7 at no length. Bartlett's test" in text
+    assert "counts 241 to 246." in text
     assert "in 50 of 50 pairs, by 11.0 points of accuracy (95% interval 11.0 to 11.0)" in text
     assert "a choosing, SC-CCA wins 50 pairs by loss, 0 by accuracy" in text
     assert "b choosing, SC-CCA wins 0 pairs by loss, 50 by accuracy" in text
