@@ -346,6 +346,7 @@ def lines(
     ylabel: str,
     operators: Mapping[str, str] | None = None,
     dashed: Sequence[str] = (),
+    levels: Mapping[str, float] | None = None,
 ) -> Figure:
     """Draw named curves in one pair of axes.
 
@@ -359,6 +360,8 @@ def lines(
         The operator of a curve, for its colour; a second one of that operator is dashed.
     dashed : sequence of str
         Curves to draw dashed, so that one below them stays visible.
+    levels : mapping of str to float, optional
+        Heights of thin grey lines by name, up to three.
     """
     fig, ax = figure(1, 1, height=3.4 + 0.1 * len(curves), width=8.0)
     operators = operators or {}
@@ -370,11 +373,17 @@ def lines(
         style = "--" if name in dashed else ("-", "--", ":", "-.")[seen.count(base) % 4]
         ax.plot(x, y, label=name, color=shade, linestyle=style, linewidth=2)
         seen.append(base)
+    _draw_levels(ax, levels or {})
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     columns = 3 if max(map(len, curves)) < 25 else 2
     fig.legend(loc="outside lower center", ncols=columns, frameon=False)
     return fig
+
+
+def _draw_levels(ax, levels: Mapping[str, float]) -> None:
+    for style, (name, level) in zip(("--", ":", "-."), levels.items(), strict=False):
+        ax.axhline(level, linestyle=style, color="0.35", linewidth=1, label=name)
 
 
 def example_images(
@@ -567,8 +576,7 @@ def loss_over_option(
         ends = rows["loss, 95% interval"].str.extract(r"\[(.*), (.*)\]").astype(float)
         spread = [rows["loss"] - ends[0], ends[1] - rows["loss"]]
         ax.errorbar(rows["value"], rows["loss"], spread, marker="o", color=colour("sc-cca"))
-        for style, (other, level) in zip(("--", ":", "-."), references[name].items(), strict=False):
-            ax.axhline(level, linestyle=style, color="0.35", linewidth=1, label=other)
+        _draw_levels(ax, references[name])
         ax.set_xscale("log")
         ax.set_xticks(rows["value"], [f"{value:g}" for value in rows["value"]], rotation=60)
         ax.minorticks_off()

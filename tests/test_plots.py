@@ -110,6 +110,14 @@ def test_a_drawing_is_a_figure_and_leaves_what_it_draws_alone(name):
     assert frozen(arguments) == before
 
 
+def test_levels_are_thin_lines_unlike_the_curves_and_each_other():
+    fig = plots.lines({"x": ([1, 5], [2, 3])}, "t", "loss", levels={"high": 9, "low": 1})
+    curve, *levels = fig.axes[0].get_lines()
+    assert [list(line.get_ydata()) for line in levels] == [[9, 9], [1, 1]]
+    assert len({line.get_linestyle() for line in (curve, *levels)}) == 3
+    assert {line.get_color() for line in levels} == {"0.35"} != {curve.get_color()}
+
+
 def test_the_lines_are_the_means_over_pairs_and_the_shading_their_deviation():
     fig = loss_and_accuracy(CURVES)
     for line in fig.axes[0].get_lines()[:3]:
