@@ -70,8 +70,9 @@ say_where(main)
 # ## Differences of an operator
 #
 # Same parents, same images, one choice changed, or two where it says so: rank by rank with deflated
-# weights or with the kernel's ridge is as near as we come to what the notebook ran. The difference is the loss of the variant minus the loss
-# of our choice at $t = 0.5$, pair by pair: below 0 the variant is better.
+# weights or with the kernel's ridge is as near as we come to what the notebook ran. The difference is
+# the loss of the variant minus the loss of our choice at $t = 0.5$, pair by pair: below 0 the variant
+# is better.
 
 # %% tags=["hide-input"]
 rows = []

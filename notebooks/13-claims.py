@@ -46,7 +46,7 @@ say_where(main)
 # (SC-CCA against SC-PwC on both data sets, SVCCA against CCA) were added later still, with times at
 # hand.
 #
-# Claims about costs depend on the processor. The run published first, on one that multiplied float32 1.7
+# Claims about costs depend on the processor. The run published before, on one that multiplied float32 1.7
 # times as fast, had SC-CCA at 2.14 times the time of SC-PwC on MNIST (the repository's history
 # holds it), so *costs about the same* failed there; curves and counts were the same to the last bit.
 #

@@ -214,22 +214,14 @@ def _bias_sort(theta_a, theta_b, pairs):
 _RULES = {"ends": match_components, "rank": match_components_by_rank}
 
 
-def _check_sc_cca(
-    directions=None,
-    ridge=0.0,
-    leftover="index",
-    rule="ends",
-    standardise=True,
-    penalty="norm",
-    weights="canonical",
-):
+def _check_sc_cca(leftover="index", rule="ends", standardise=True, **of_cca):
     if not isinstance(rule, str) or rule not in _RULES:
         raise ValueError(checks.unknown("rule of Algorithm 1", rule, _RULES))
     if not isinstance(leftover, str) or leftover not in LEFTOVER:
         raise ValueError(checks.unknown("leftover rule", leftover, LEFTOVER))
     if not isinstance(standardise, bool):
         raise ValueError(f"standardise must be true or false; found {standardise!r}")
-    check_cca_options(directions=directions, ridge=ridge, penalty=penalty, weights=weights)
+    check_cca_options(**of_cca)
 
 
 @_operator("sc-cca", check=_check_sc_cca)
@@ -249,19 +241,13 @@ def _sc_cca(
     counted = directions is not None and not isinstance(directions, float)
     if counted:
         checks.whole_number("directions", directions, 1, max(theta_a.widths[1:-1], default=1))
-    _check_sc_cca(directions, ridge, leftover, rule, standardise, penalty, weights)
+    of_cca = {"ridge": ridge, "penalty": penalty, "weights": weights}
+    _check_sc_cca(leftover, rule, standardise, directions=directions, **of_cca)
     matchings = []
     for pair in pairs:
         # Hidden layers may differ in width: a narrow one keeps all the directions that it has.
         kept = min(directions, *pair.sizes) if counted else directions
-        result = cca_of_pair(
-            pair,
-            directions=kept,
-            ridge=ridge,
-            penalty=penalty,
-            weights=weights,
-            standardise=standardise,
-        )
+        result = cca_of_pair(pair, directions=kept, standardise=standardise, **of_cca)
         found = _RULES[rule](result.weights_a, result.weights_b)
         rest = pair.between if leftover == "correlation" else None
         matchings.append(complete(found, *pair.sizes, rest))
