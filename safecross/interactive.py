@@ -51,12 +51,12 @@ _LEVELS = 2**15 - 1  # of a weight, either side of 0
 #: Label and a few words for each operator, by its name before any options.
 _WORDS = {
     "naive": ("naive", "as they come"),
+    "sc-cca": ("SC-CCA", "by canonical correlation"),
+    "sc-pwc": ("SC-PwC", "by pairwise correlation"),
+    "sc-pwc-greedy": ("greedy", "best pairs first"),
+    "sc-pwc-semi": ("semi, a chooses", "partners may repeat"),
+    "sc-pwc-semi-b": ("semi, b chooses", "partners may repeat"),
     "bias-sort": ("bias-sort", "sorted by bias"),
-    "sc-cca": ("SC-CCA", "canonical correlation"),
-    "sc-pwc": ("SC-PwC", "pairwise correlation"),
-    "sc-pwc-greedy": ("SC-PwC, greedy", "best pair first"),
-    "sc-pwc-semi": ("semi-matching, a chooses", "partners may repeat"),
-    "sc-pwc-semi-b": ("semi-matching, b chooses", "partners may repeat"),
 }
 
 _DATASETS = {
@@ -79,9 +79,9 @@ def explorer_data(records: Mapping[str, Record]) -> dict:
     Returns
     -------
     dict
-        ``t``; ``operators`` (name, label, note, colour); ``datasets``, each with its ``curves``: for
-        an operator and for loss and accuracy the mean over pairs and the quantiles .05 and .95 at
-        each t, to five significant digits. About 9 kB a data set as JSON.
+        ``t``; ``operators`` (name, label, note, colour); ``datasets``, each with its ``curves``:
+        for an operator and for loss and accuracy the mean over pairs and the quantiles .05 and .95
+        at each t, to five significant digits. About 10 kB a data set as JSON.
 
     Raises
     ------
@@ -92,16 +92,17 @@ def explorer_data(records: Mapping[str, Record]) -> dict:
     if len(grids) != 1:
         raise ValueError(f"expected records on one grid of t; found {len(grids)} grids")
     forms = {name: _forms(record) for name, record in records.items()}
-    names = list(dict.fromkeys(base for found in forms.values() for base in found))
+    found = dict.fromkeys(base for of_record in forms.values() for base in of_record)
+    names = [*(base for base in _WORDS if base in found), *(b for b in found if b not in _WORDS)]
     return {
         "t": list(grids.pop()),
         "operators": [{"name": base, **_describe(base)} for base in names],
         "datasets": [
             {
                 "label": _DATASETS.get(name, name),
-                "about": _about(record),
+                "pairs": record.config.n_pairs,
                 "parents": _parents(record),
-                "forms": {base: op.partition(":")[2] for base, op in forms[name].items()},
+                "forms": {base: _options(op) for base, op in forms[name].items()},
                 "curves": {base: _curves(record, op) for base, op in forms[name].items()},
             }
             for name, record in records.items()
@@ -127,7 +128,7 @@ def explorer_html(records: Mapping[str, Record]) -> str:
     caption = (
         "Loss and accuracy of the child between two parents: mean over pairs, shading the middle "
         f"{_MIDDLE:.0%} of the pairs. "
-        + " ".join(f"{each['label']}: {each['about']}." for each in data["datasets"])
+        + " ".join(f"{_DATASETS.get(name, name)}: {_about(r)}." for name, r in records.items())
     )
     alt = f"Loss and accuracy along t on {labels}, a line each for naive, SC-CCA and SC-PwC."
     return _page_part("explorer", data, _draw_explorer(data), caption, alt)
@@ -321,6 +322,12 @@ def _forms(record: Record) -> dict[str, str]:
     return forms
 
 
+def _options(operator: str) -> str:
+    """Return ``"256 directions"`` for ``"sc-cca:directions=256"``."""
+    options = (option.partition("=") for option in operator.partition(":")[2].split(",") if option)
+    return ", ".join(f"{value} {name}" for name, _, value in options)
+
+
 def _describe(operator: str) -> dict[str, str]:
     base = operator.partition(":")[0]
     label, note = _WORDS.get(base, (base, ""))
@@ -331,7 +338,7 @@ def _about(record: Record) -> str:
     config = record.config
     layers = "hidden layer" if len(config.hidden) == 1 else "hidden layers"
     widths = ", ".join(map(str, config.hidden))
-    return f"{config.n_pairs} pairs of networks, {layers} of {widths} neurons, seed {config.seed}"
+    return f"{config.n_pairs} pairs of networks ({layers} of {widths} neurons, seed {config.seed})"
 
 
 def _parents(record: Record) -> dict[str, float]:
@@ -407,7 +414,7 @@ def _draw_crossing(curves: Mapping, parents: float) -> Figure:
 
 
 def _svg(fig: Figure, alt: str) -> str:
-    """Return a figure as SVG on a transparent ground whose black is the colour of the page's text."""
+    """Return a figure as SVG on no ground, whose black is the colour of the page's text."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": alt}):
         fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})

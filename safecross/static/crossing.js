@@ -166,11 +166,11 @@ function paintPixels(canvas, pixels, [h, w]) {
 /** Ten bars, the largest written above them. */
 function makeAnswer(name, classes, colour) {
   const bars = Array.from({ length: classes }, (_, k) =>
-    make("li", {}, make("span", {}, String(k)), make("i")),
+    make("div", {}, make("span", {}, String(k)), make("i")),
   );
   const parts = { digit: make("b"), sure: make("small"), share: make("p") };
-  const list = make("ul", { role: "img" }, ...bars);
-  const title = make("h4", {}, name);
+  const list = make("div", { class: "sc-bars", role: "img" }, ...bars);
+  const title = make("strong", {}, name);
   const node = make(
     "div",
     { class: "sc-answer", ...(colour ? { style: `--ink: ${colour}` } : {}) },
@@ -182,21 +182,35 @@ function makeAnswer(name, classes, colour) {
   return { node, bars, list, name, ...parts };
 }
 
+/** Show what a network answers; `truth` is the label of a test digit, null of a drawing. */
 function fillAnswer(answer, probabilities, truth) {
   const top = largest(probabilities);
-  const verdict = truth === null ? "" : top === truth ? " ✓" : " ✗";
-  answer.digit.textContent = `${top}${verdict}`;
-  answer.digit.className = truth === null ? "" : top === truth ? "sc-right" : "sc-wrong";
-  answer.sure.textContent = percent(probabilities[top]);
+  const right = truth === null ? null : top === truth;
+  const [mark, word] = { null: ["", ""], true: [" ✓", ", right"], false: [" ✗", ", wrong"] }[right];
+  answer.digit.textContent = `${top}${mark}`;
+  answer.digit.className = { null: "", true: "sc-right", false: "sc-wrong" }[right];
+  answer.sure.textContent = `${percent(probabilities[top])} sure`;
   probabilities.forEach((p, k) => {
     answer.bars[k].style.setProperty("--p", p);
     answer.bars[k].title = `${k}: ${percent(p)}`;
     answer.bars[k].className = k === top ? "sc-best" : "";
   });
-  const right = truth === null ? "" : top === truth ? ", right" : ", wrong";
-  const words = `${answer.name} answers ${top} with ${percent(probabilities[top])}${right}`;
+  const words = `${answer.name} answers ${top} with ${percent(probabilities[top])}${word}`;
   answer.list.setAttribute("aria-label", words);
   return top;
+}
+
+/** Show that there is nothing to answer to. */
+function emptyAnswer(answer) {
+  answer.digit.textContent = "–";
+  answer.digit.className = "";
+  answer.sure.textContent = "";
+  for (const bar of answer.bars) {
+    bar.style.setProperty("--p", 0);
+    bar.removeAttribute("title");
+    bar.className = "";
+  }
+  answer.list.setAttribute("aria-label", `${answer.name} has nothing to read`);
 }
 
 async function startCrossing(panel, data) {
@@ -219,7 +233,7 @@ async function startCrossing(panel, data) {
 
   const pad = make("canvas", { class: "sc-pad", width: 280, height: 280, tabindex: 0, role: "img" });
   const seen = make("canvas", { class: "sc-seen", width: shape[1], height: shape[0], role: "img" });
-  const what = make("p", { class: "sc-what" });
+  const what = make("span");
   const button = (words, action) => {
     const node = make("button", { type: "button" }, words);
     node.addEventListener("click", action);
@@ -240,26 +254,26 @@ async function startCrossing(panel, data) {
   ];
   const slider = makeSlider(ts, state.at, (i) => update({ at: i }));
   const chart = makeChart(
-    `Share of ${n} test digits that the child gets right`,
     ts,
     190,
     (v) => `${Math.round(100 * v)}%`,
     (i) => update({ at: i }),
   );
-  const summary = makeSummary(true);
+  const summary = makeSummary();
 
-  function drawPad(pixels) {
-    if (!state.strokes.length) return paintPixels(pad, pixels, shape);
+  function drawPad(pixels, empty) {
+    if (!state.strokes.length) paintPixels(pad, pixels, shape);
     const context = pad.getContext("2d");
-    context.fillStyle = "black";
-    context.fillRect(0, 0, pad.width, pad.height);
-    Object.assign(context, { strokeStyle: "white", lineWidth: 22, lineCap: "round", lineJoin: "round" });
+    const ink = { lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "white" };
+    Object.assign(context, ink, { font: "20px sans-serif", textAlign: "center", fillStyle: "#bbb" });
+    if (empty) context.fillText("draw here", pad.width / 2, pad.height / 2);
+    if (!state.strokes.length) return;
+    context.clearRect(0, 0, pad.width, pad.height);
     for (const stroke of state.strokes) {
       context.beginPath();
       for (const [x, y] of [stroke[0], ...stroke]) context.lineTo(x * pad.width, y * pad.height);
       context.stroke();
     }
-    return undefined;
   }
 
   function currentPixels() {
@@ -276,16 +290,21 @@ async function startCrossing(panel, data) {
     const pixels = currentPixels();
     const empty = !state.strokes.length && state.test === null;
     const truth = state.strokes.length || empty ? null : labels[state.test];
-    drawPad(pixels);
+    drawPad(pixels, empty);
     paintPixels(seen, pixels, shape);
     const name = empty
       ? "Nothing drawn yet"
       : truth === null
         ? "Your drawing"
         : `Test digit ${state.test + 1} of ${n}: a ${truth}`;
-    what.textContent = empty ? "Draw a digit here." : `${name}.`;
+    seen.hidden = !state.strokes.length;
+    what.textContent = empty
+      ? "Draw a digit above."
+      : truth === null
+        ? "What the networks see of it."
+        : `${name}.`;
     pad.setAttribute("aria-label", `${name}. Draw here, or take test digits with the arrow keys.`);
-    seen.setAttribute("aria-label", `The same in ${shape[0]} by ${shape[1]} pixels.`);
+    seen.setAttribute("aria-label", `What the networks see: ${shape[0]} by ${shape[1]} pixels.`);
 
     const z = firstOf(asInput(pixels), 1);
     const logits = [
@@ -295,20 +314,20 @@ async function startCrossing(panel, data) {
     ];
     const shares = [parentShares[0], curves[state.alignment][state.at], parentShares[1]];
     const tops = answers.map((answer, k) => {
-      answer.share.replaceChildren(make("b", {}, percent(shares[k])), " of the test digits right");
-      return fillAnswer(answer, softmax(logits[k]), truth);
+      answer.share.replaceChildren(make("b", {}, percent(shares[k])), ` of ${n} test digits right`);
+      return empty ? emptyAnswer(answer) : fillAnswer(answer, softmax(logits[k]), truth);
     });
     answers[1].node.style.setProperty("--ink", colour);
-    panel.classList.toggle("sc-empty", empty);
     chart.draw({
+      title: `${n} test digits: the share that the child gets right`,
       at: state.at,
-      level: { value: (parentShares[0] + parentShares[1]) / 2 },
+      level: (parentShares[0] + parentShares[1]) / 2,
       lines: alignments.map((alignment, k) => ({
         colour: alignment.colour,
         middle: curves[k],
         faint: k !== state.alignment,
       })),
-      words: `One line for each way to line up the neurons; dashed, the mean of the parents.`,
+      words: "One line for each way to line up the neurons; dashed, the mean of the parents.",
     });
     const verdict = empty
       ? "Draw a digit, or take the next one."
@@ -340,19 +359,24 @@ async function startCrossing(panel, data) {
   });
 
   panel.append(
+    makeHead(
+      "Draw a digit: two networks and their child say what it is",
+      "The child takes every weight from both parents: 1 − t of a's, t of b's. Slide t, and choose " +
+        "how the parents' neurons are lined up before they are mixed.",
+    ),
     make(
       "div",
       { class: "sc-bench" },
       make(
         "div",
         { class: "sc-input" },
-        make("div", { class: "sc-pads" }, pad, seen),
-        what,
+        pad,
+        make("div", { class: "sc-what" }, seen, what),
         buttons,
       ),
       make("div", { class: "sc-answers" }, ...answers.map((answer) => answer.node)),
     ),
-    makeChoice("Line up their neurons first?", alignments, 0, (i) => update({ alignment: i })),
+    makeChoice("How the neurons are lined up", alignments, 0, (i) => update({ alignment: i })),
     slider.node,
     chart.node,
     summary.node,

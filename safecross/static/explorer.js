@@ -8,11 +8,12 @@ function startExplorer(panel, data) {
   const about = make("p", { class: "sc-about" });
   const slider = makeSlider(ts, state.at, (i) => update({ at: i }));
   const pick = (i) => update({ at: i });
+  const height = window.innerWidth < 500 ? 180 : 230; // on a phone one stands above the other
   const charts = {
-    loss: makeChart("Loss: lower is better", ts, 230, (v) => String(Number(v.toPrecision(2))), pick),
-    accuracy: makeChart("Accuracy: higher is better", ts, 230, (v) => `${Math.round(100 * v)}%`, pick),
+    loss: makeChart(ts, height, (v) => String(Number(v.toPrecision(2))), pick),
+    accuracy: makeChart(ts, height, (v) => `${Math.round(100 * v)}%`, pick),
   };
-  const summary = makeSummary(false);
+  const summary = makeSummary();
   const caption = make("caption", { class: "sc-heard" });
   const rows = operators.map((operator) => makeRow(operator));
   const heads = ["Operator", "Loss", "Accuracy"].map((w) => make("th", { scope: "col" }, w));
@@ -55,7 +56,7 @@ function startExplorer(panel, data) {
     note.textContent = [operator.note, set.forms[operator.name]].filter(Boolean).join(", ");
     for (const [column, format] of [["loss", nats], ["accuracy", percent]]) {
       const [middle, low, high] = curves[column].map((values) => values[state.at]);
-      const range = make("small", {}, `${format(low)} to ${format(high)}`);
+      const range = make("small", {}, `${format(low)} – ${format(high)}`);
       cells[column].replaceChildren(make("b", {}, format(middle)), range);
     }
   }
@@ -69,15 +70,13 @@ function startExplorer(panel, data) {
     const middles = lines.flatMap((line) => line.middle);
     const log = column === "loss" && Math.max(...middles) > 20 * Math.min(...middles);
     const names = chosen.map((operator) => operator.label).join(", ") || "no operator";
-    charts[column].node.querySelector(".sc-title").textContent =
-      column === "accuracy"
-        ? "Accuracy: higher is better"
-        : `Loss: lower is better${log ? " (logarithmic scale)" : ""}`;
+    const scale = log ? " (logarithmic scale)" : "";
     charts[column].draw({
+      title: column === "loss" ? `Loss: lower is better${scale}` : "Accuracy: higher is better",
       lines,
       log,
       at: state.at,
-      level: { value: set.parents[column] },
+      level: set.parents[column],
       words: `Lines along t for ${names} on ${set.label}; the table has the numbers at the slider.`,
     });
   }
@@ -88,8 +87,9 @@ function startExplorer(panel, data) {
     const set = datasets[state.set];
     const chosen = operators.filter((o) => state.shown.has(o.name) && set.curves[o.name]);
     about.textContent =
-      `${set.about}. The parents: loss ${nats(set.parents.loss)}, ` +
-      `accuracy ${percent(set.parents.accuracy)} (dashed).`;
+      `Lines: mean over ${set.pairs} pairs of networks. Shading: the middle 90% of the pairs. ` +
+      `Dashed: the parents, loss ${nats(set.parents.loss)}, ` +
+      `accuracy ${percent(set.parents.accuracy)}.`;
     for (const column of ["loss", "accuracy"]) drawChart(column, chosen);
     for (const row of rows) fillRow(row);
     const where = `${set.label}, ${describe(ts[state.at])}`;
@@ -102,11 +102,16 @@ function startExplorer(panel, data) {
   }
 
   panel.append(
+    makeHead(
+      "How good is the child of two networks?",
+      "The child takes every weight from both parents: 1 − t of a's, t of b's. Slide t, and choose " +
+        "how the parents' neurons are lined up before they are mixed.",
+    ),
     makeChoice("Data set", datasets, 0, (i) => update({ set: i })),
     about,
     make("div", { class: "sc-charts" }, charts.loss.node, charts.accuracy.node),
     slider.node,
-    make("fieldset", {}, make("legend", {}, "How the parents are lined up before crossing"), table),
+    make("fieldset", {}, make("legend", {}, "How the neurons are lined up"), table),
     summary.node,
   );
   update({});

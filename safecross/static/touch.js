@@ -12,6 +12,11 @@ function make(name, attributes = {}, ...children) {
   return element;
 }
 
+/** What a figure is, and what to do with it. */
+function makeHead(title, text) {
+  return make("div", { class: "sc-head" }, make("strong", {}, title), make("p", {}, text));
+}
+
 /** Number of a figure on the page: keeps ids and names of radio buttons apart. */
 function nextNumber() {
   window.scFigures = (window.scFigures ?? 0) + 1;
@@ -32,10 +37,8 @@ async function startFigures(kind, start) {
 
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
 
-/** Three decimals, or three digits of a large number: a loss of 77.8 needs no thousandths. */
-function nats(loss) {
-  return loss < 10 ? loss.toFixed(3) : loss.toFixed(loss < 100 ? 2 : 0);
-}
+/** Three decimals, or four digits of a large number: a loss of 77.79 needs no thousandths. */
+const nats = (loss) => (loss < 10 ? loss.toFixed(3) : loss.toPrecision(4));
 
 function place(t) {
   if (t === 0) return "parent a";
@@ -52,7 +55,7 @@ const describe = (t) => `t = ${t.toFixed(2)}, ${place(t)}`;
 function makeSlider(ts, start, onMove) {
   const id = `sc-slider-${nextNumber()}`;
   const input = make("input", { type: "range", id, min: 0, max: ts.length - 1, step: 1 });
-  const shown = make("output", { for: id });
+  const shown = make("b");
   const share = (t) => (t - ts[0]) / (ts.at(-1) - ts[0]);
   const marks = [[0, "parent a"], [0.5, "halfway"], [1, "parent b"]]
     .filter(([t]) => ts[0] <= t && t <= ts.at(-1))
@@ -70,8 +73,7 @@ function makeSlider(ts, start, onMove) {
   const node = make(
     "div",
     { class: "sc-slider" },
-    make("label", { for: id }, make("strong", {}, "Slide"), " from parent a to parent b:"),
-    " ",
+    make("label", { for: id }, "Slide from parent a to parent b:"),
     shown,
     input,
     make("div", { class: "sc-marks", "aria-hidden": "true" }, ...marks),
@@ -93,9 +95,9 @@ function makeChoice(legend, options, start, onChoose) {
   return make("fieldset", { class: "sc-choice" }, make("legend", {}, legend), ...labels);
 }
 
-/** A sentence that screen readers hear once the reader has stopped moving things. */
-function makeSummary(visible) {
-  const node = make("p", { class: visible ? "sc-summary" : "sc-heard", "aria-live": "polite" });
+/** A sentence that screen readers say once the reader has stopped moving things. */
+function makeSummary() {
+  const node = make("p", { class: "sc-heard", "aria-live": "polite" });
   let waiting;
   const say = (text) => {
     clearTimeout(waiting);
@@ -105,7 +107,7 @@ function makeSummary(visible) {
 }
 
 function linearTicks(low, high) {
-  const rough = (high - low) / 4;
+  const rough = (high - low) / 6;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((f) => f * power >= rough);
   const ticks = [];
@@ -123,27 +125,28 @@ function logTicks(low, high) {
 }
 
 /**
- * A chart of lines along t. `draw({lines, at, level, log, words})`: a line has a colour, a middle
- * and, if it has a spread, low and high; `at` is the point of t that is marked, `level` a height to
- * compare with. Pressing or dragging calls `onPick(i)`.
+ * A chart of lines along t. `draw({title, lines, at, level, log, words})`: a line has a colour, a
+ * middle and, if it has a spread, low and high; `at` is the point of t that is marked, `level` a
+ * height to compare with, `words` what is heard. Pressing or dragging calls `onPick(i)`.
  */
-function makeChart(title, ts, height, format, onPick) {
-  const margin = { left: 46, right: 12, top: 20, bottom: 24 };
+function makeChart(ts, height, format, onPick) {
+  const margin = { left: 40, right: 18, top: 20, bottom: 24 };
   const picture = make("svg:svg", { role: "img", height });
-  const node = make("div", { class: "sc-chart" }, make("div", { class: "sc-title" }, title), picture);
+  const heading = make("div", { class: "sc-title" });
+  const node = make("div", { class: "sc-chart" }, heading, picture);
   let shown = null;
 
-  const width = () => Math.max(picture.parentNode.clientWidth, 200);
+  const width = () => Math.max(node.clientWidth, 200);
   const x = (t) =>
     margin.left +
     ((t - ts[0]) / (ts.at(-1) - ts[0])) * (width() - margin.left - margin.right);
 
   function draw(state) {
     shown = state;
-    const { lines, at, level, log, words } = state;
+    const { title, lines, at, level, log, words } = state;
     const all = lines.flatMap((l) => [...(l.low ?? l.middle), ...(l.high ?? l.middle)]);
-    if (level !== undefined) all.push(level.value);
-    let [low, high] = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
+    all.push(level);
+    const [low, high] = [Math.min(...all), Math.max(...all)];
     const scale = log ? Math.log : (v) => v;
     const room = (scale(high) - scale(low) || 1) * 0.06;
     const [bottom, top] = [scale(low) - room, scale(high) + room];
@@ -157,8 +160,8 @@ function makeChart(title, ts, height, format, onPick) {
     const parts = [];
     const line = (x1, y1, x2, y2, kind) =>
       parts.push(make("svg:line", { x1, y1, x2, y2, class: kind }));
-    const text = (tx, ty, words_, kind) =>
-      parts.push(make("svg:text", { x: tx, y: ty, class: kind }, words_));
+    const text = (tx, ty, content, kind) =>
+      parts.push(make("svg:text", { x: tx, y: ty, class: kind }, content));
     const ticks = log ? logTicks(Math.exp(bottom), Math.exp(top)) : linearTicks(bottom, top);
     for (const tick of ticks) {
       line(margin.left, y(tick), width() - margin.right, y(tick), "sc-grid");
@@ -172,9 +175,7 @@ function makeChart(title, ts, height, format, onPick) {
     for (const t of [-0.25, 0, 0.25, 0.5, 0.75, 1, 1.25]) {
       if (t >= ts[0] && t <= ts.at(-1)) text(x(t), height - 7, String(t), "sc-middle");
     }
-    if (level !== undefined) {
-      line(margin.left, y(level.value), width() - margin.right, y(level.value), "sc-level");
-    }
+    line(margin.left, y(level), width() - margin.right, y(level), "sc-level");
     for (const l of lines) {
       if (!l.low) continue;
       parts.push(make("svg:path", { d: `${path(l.high, l.low)}Z`, fill: l.colour, class: "sc-band" }));
@@ -189,6 +190,7 @@ function makeChart(title, ts, height, format, onPick) {
       const [cx, cy] = [x(ts[at]), y(l.middle[at])];
       parts.push(make("svg:circle", { cx, cy, r: 5, fill: l.colour, class: "sc-dot" }));
     }
+    heading.textContent = title;
     picture.setAttribute("width", width());
     picture.setAttribute("aria-label", `${title}. ${words}`);
     picture.replaceChildren(...parts);
