@@ -14,7 +14,7 @@ function startExplorer(panel, data) {
     accuracy: makeChart(ts, height, (v) => `${Math.round(100 * v)}%`, pick),
   };
   const summary = makeSummary();
-  const caption = make("caption", { class: "sc-heard" });
+  const caption = make("caption", { class: "visually-hidden" });
   const rows = operators.map((operator) => makeRow(operator));
   const heads = ["Operator", "Loss", "Accuracy"].map((w) => make("th", { scope: "col" }, w));
   const table = make(

@@ -97,7 +97,7 @@ function makeChoice(legend, options, start, onChoose) {
 
 /** A sentence that screen readers say once the reader has stopped moving things. */
 function makeSummary() {
-  const node = make("p", { class: "sc-heard", "aria-live": "polite" });
+  const node = make("p", { class: "visually-hidden", "aria-live": "polite" });
   let waiting;
   const say = (text) => {
     clearTimeout(waiting);
