@@ -124,8 +124,7 @@ def fingerprint(dataset: str) -> str:
     DataError
         If the data set must be loaded for it and cannot be.
     """
-    known = KNOWN[dataset].fingerprint if dataset in KNOWN else None
-    return known or load_data(dataset).fingerprint
+    return KNOWN[dataset].fingerprint if dataset in KNOWN else load_data(dataset).fingerprint
 
 
 def record_name(config: Config) -> str:
