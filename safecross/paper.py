@@ -1,6 +1,8 @@
 """The configs behind the book's chapters of results: Section 5 and the questions it leaves."""
 
 from .config import Config
+from .data import load_data
+from .data.catalogue import KNOWN
 
 __all__ = [
     "COUNT_EPOCHS",
@@ -164,7 +166,8 @@ def variants(dataset: str) -> dict[str, dict]:
     Parameters
     ----------
     dataset : str
-        Alignment batches are a tenth as large on other data sets than the paper's.
+        Alignment batches are of 10,000 and 1,000 examples on the paper's data sets, a tenth of
+        that on others, and never more than there are.
 
     Returns
     -------
@@ -177,15 +180,25 @@ def variants(dataset: str) -> dict[str, dict]:
     {'softmax': 'matrix'}
     """
     n = 10_000 if dataset in DIRECTIONS else 1_000
+    n_train, n_validation = _sizes(dataset)
+    many, few = min(n, n_train), min(n // 10, n_validation)
     return {
         "as in the main experiment": {},
         "softmax over the whole matrix, renormalised": {"softmax": "matrix-renormalised"},
         "softmax over the whole matrix": {"softmax": "matrix"},
         "no bias on the output layer": {"output_bias": False},
-        f"aligned on {n:,} training examples": {"align_split": "train", "align_n": n},
-        f"aligned on {n // 10:,} validation examples": {"align_n": n // 10},
+        f"aligned on {many:,} training examples": {"align_split": "train", "align_n": many},
+        f"aligned on {few:,} validation examples": {"align_n": few},
         "aligned on half of the validation, measured on the rest": {"align_split": "held-out"},
     }
+
+
+def _sizes(dataset: str) -> tuple[int, int]:
+    """Return the numbers of training and validation examples; known sets are not loaded."""
+    if dataset in KNOWN:
+        return KNOWN[dataset].n_train, KNOWN[dataset].n_test
+    data = load_data(dataset)
+    return len(data.x_train), len(data.x_test)
 
 
 def variant_config(dataset: str, n_pairs: int = 30, seed: int = 0, **changes) -> Config:
