@@ -262,7 +262,10 @@ def _plain_axes(ax) -> None:
 
 
 def forest(
-    panels: Mapping[str, pd.DataFrame], xlabel: str, reference: float = 0.0, log: bool = False
+    panels: Mapping[str, pd.DataFrame],
+    xlabel: str,
+    reference: float | None = 0.0,
+    log: bool = False,
 ) -> Figure:
     """Draw values with their intervals, one a row, against a reference (a forest plot).
 
@@ -272,8 +275,8 @@ def forest(
         By title: "label", "value", "low", "high", from top to bottom.
     xlabel : str
         Of the horizontal axis, with its unit.
-    reference : float
-        Where the vertical line stands.
+    reference : float or None
+        Where a vertical line stands, if anywhere.
     log : bool
         Whether the axis is logarithmic, as for ratios.
     """
@@ -286,7 +289,8 @@ def forest(
         ends = [frame["value"] - frame["low"], frame["high"] - frame["value"]]
         style = {"fmt": "o", "color": colour("sc-pwc"), "capsize": 3, "markersize": 5}
         ax.errorbar(frame["value"], places, xerr=ends, **style)
-        ax.axvline(reference, color=MUTED, linestyle="--", linewidth=1.2, zorder=0)
+        if reference is not None:
+            ax.axvline(reference, color=MUTED, linestyle="--", linewidth=1.2, zorder=0)
         ax.set_yticks(places, frame["label"])
         ax.set(xlabel=xlabel, title=title, ylim=(0.6 - len(frame), 0.6))
         if log:
