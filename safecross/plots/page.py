@@ -58,15 +58,15 @@ _STYLE = {
 _LONG = 13
 
 
-def palette(n: int = 10, start: int = 0) -> list:
-    """Return `n` colours that the colour-blind can tell apart, none of them twice.
+def palette(n: int | None = None, start: int = 0) -> list:
+    """Return colours that the colour-blind can tell apart, none of them twice.
 
     Parameters
     ----------
-    n : int
-        Number of colours, 1 to 10.
+    n : int, optional
+        Number of colours; all that there are by default.
     start : int
-        How many to leave out at the beginning.
+        How many of the ten to leave out at the beginning.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def palette(n: int = 10, start: int = 0) -> list:
     10
     """
     colours = sns.color_palette("colorblind")[start:]
-    if n > len(colours):
+    if n is not None and n > len(colours):
         raise ValueError(f"expected at most {len(colours)} colours; found {n}")
     return colours[:n]
 
