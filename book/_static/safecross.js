@@ -2,7 +2,7 @@
 // carries the classes by which the stylesheet fades the side where there is more.
 const BOXES =
   ".sc-scroll, .sc-table > div, .cell_output > .output, .pst-scrollable-table-container, " +
-  "div.math mjx-container, .bd-article pre";
+  "div.math mjx-container, main pre";
 
 function kind(box) {
   if (box.matches("pre")) return "Code";
