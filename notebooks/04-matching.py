@@ -2,8 +2,8 @@
 # # Match neurons
 #
 # **Matching writes down which neuron of one network corresponds to which neuron of the other.
-# Algorithm 1 reads this from canonical weights and may leave many neurons without a reason for their
-# partner; matching by correlation finds the best partner for all neurons at once.**
+# Algorithm 1 reads it from canonical weights, one pair for each component, and leaves the rest to chance.
+# One-to-one matching by correlation chooses all pairs together.**
 #
 # - **You will** pair the neurons of two networks in every way the package knows, first by hand on
 #   networks of three neurons, then by code on a trained pair.
@@ -335,8 +335,8 @@ plots.show(
 # `scipy.optimize.linear_sum_assignment`
 # ([Crouse, 2016](https://doi.org/10.1109/TAES.2016.140952)) solves it exactly, in a fraction of a second
 # for 512 neurons. Crossover with this matching is called `sc-pwc`: safe crossover by pairwise
-# correlation. [Ainsworth et al. (2023)](https://arxiv.org/abs/2209.04836) match neurons by the same
-# problem in Git Re-Basin.
+# correlation. Git Re-Basin ([Ainsworth et al., 2023](https://arxiv.org/abs/2209.04836)) solves the same
+# problem to merge networks.
 #
 # The authors' notebook does something simpler, a *greedy* matching (`sc-pwc-greedy`). The neurons of *b*
 # come in index order, and each takes the best neuron of *a* that is still free. A neuron that comes late
