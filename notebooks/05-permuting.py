@@ -1,17 +1,37 @@
 # %% [markdown]
 # # Permute neurons
 #
-# - **You will** bring matched neurons to the same place, by hand and by code, and check that the
+# **A neuron may move to another place in its layer without any change of the function, if its incoming
+# weights, its bias and its outgoing weights move with it. So matched neurons of two networks can be brought
+# to the same place, and neither network notices.**
+#
+# - **You will** bring matched neurons to the same place, by hand and in code, and check that the
 #   networks still compute the same function.
 # - **You need** the two lists of indices from [chapter 4](04-matching.ipynb).
-# - **Runtime:** seconds with the default parameters. On all of MNIST most of the time goes into
-#   training the two parents.
+# - **Runtime:** seconds with the default parameters. On all of MNIST, training the two parents takes
+#   most of it.
 #
-# This chapter covers Section 4.3 of {cite:t}`uriot2020safe`, and with it Algorithm 2.
+# This chapter covers Section 4.3 of
+# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197), and with it Algorithm 2. It takes data
+# of your own (`-p dataset own.npz`): images, or tables of numbers. For tables it leaves out the pictures
+# of weights.
+
+# %% tags=["remove-cell"]
+# On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("/content/safecross"):
+    from subprocess import run
+
+    address = "https://github.com/safecross/safecross"
+    run(["git", "clone", "--depth=1", address, "/content/safecross"], check=True)
+    run([sys.executable, "-m", "pip", "install", "-q", "-e", "/content/safecross"], check=True)
+    sys.path.insert(0, "/content/safecross")
 
 # %% tags=["parameters"]
 dataset = "mnist5k"  # a known data set, or the path of an .npz file
-epochs = 20  # passes over the training images, for both parents
+epochs = 20  # passes over the training examples, for both parents
 width = 512  # neurons in the hidden layer, as in the paper
 seed = 0  # of both parents, and of the random lists
 n_shown = 100  # neurons drawn, as in the paper's Figure 2
@@ -47,32 +67,27 @@ config = Config(dataset, (width,), epochs, 1, operators, seed=seed)
 # %% [markdown]
 # ## Why a permutation changes nothing
 #
-# A hidden neuron has no fixed address. Move it to another place in its layer, take along the
-# weights that lead *into* it, its bias, and the weights that lead *out* of it, and the next layer
-# receives exactly the same sum as before, with its terms in another order.
+# Move a hidden neuron to another place in its layer. Take along the weights that lead *into* it, its
+# bias, and the weights that lead *out* of it. The next layer then receives exactly the same sum as
+# before, with its terms in another order.
 #
-# In this book the rows of a weight matrix are inputs and the columns outputs, as in the paper. So
-# the weights into neuron $j$ of layer $d$ are *column* $j$ of $W^d$, and the weights out of it are
-# *row* $j$ of $W^{d+1}$. Algorithm 2 moves both.
+# In this book the rows of a weight matrix are inputs and its columns outputs, as in the paper. So the
+# weights into neuron $j$ of layer $d$ are *column* $j$ of $W^d$, and the weights out of it are *row* $j$
+# of $W^{d+1}$. Algorithm 2 moves both. For each hidden layer $d = 1, \dots, D$, and for each of the two
+# networks with *its own* list $l^d$, it does the following:
 #
-# :::{admonition} Algorithm 2, step by step
-# :class: tip
-#
-# For each hidden layer $d = 1, \dots, D$, and for each of the two networks with *its own* list
-# $l^d$:
-#
-# 1. **Order the columns** of $W^d$, and the biases, by $l^d$. From the second layer on, the rows of
-#    this matrix have been ordered already; that is kept.
+# 1. **Order the columns** of $W^d$, and the biases, by $l^d$. (From the second layer on, the rows of
+#    this matrix are in a new order already. They stay so.)
 # 2. **Order the rows** of $W^{d+1}$ by $l^d$.
-# :::
 #
 # In symbols, starting from $\tilde W^1 = W^1$ (lines 3 to 7 of Algorithm 2; the paper does not
 # number them),
 #
 # $$
-# \tilde W^d = \tilde W^d[:, l^d], \qquad
-# \tilde b^d = b^d[l^d], \qquad
+# \begin{gathered}
+# \tilde W^d = \tilde W^d[:, l^d], \qquad \tilde b^d = b^d[l^d], \\
 # \tilde W^{d+1} = W^{d+1}[l^d, :].
+# \end{gathered}
 # $$
 #
 # The paper counts the biases among the weights. Here they are written out.
@@ -80,7 +95,7 @@ config = Config(dataset, (width,), epochs, 1, operators, seed=seed)
 # ## Three neurons by hand
 #
 # Take a network with two inputs, three hidden neurons and two outputs, and the list $(2, 1, 3)$,
-# counting from 1: neuron 2 comes to the first place and neuron 1 to the second. This is the list
+# counting from 1. Neuron 2 moves to the first place and neuron 1 to the second. This is the list
 # $l_b$ of the paper's Figure 1. Before you look at the second row of the figure, move the columns
 # and rows in your head.
 
@@ -112,8 +127,8 @@ plots.show(
 
 # %% [markdown]
 # The first two columns of $W^1$ have changed places, the first two biases too, and the first two
-# *rows* of $W^2$. Nothing else has. To see that the function is the same, put many inputs through
-# both networks and look for the largest difference of any output:
+# *rows* of $W^2$. Nothing else has. Is the function the same? Put many inputs through both networks,
+# and look for the largest difference between their outputs:
 
 # %%
 grid = torch.linspace(-3, 3, 13)
@@ -130,8 +145,8 @@ Markdown(
 # ## A slip in the paper
 #
 # Line 7 of Algorithm 2 in the paper orders the rows of $W_b^{d+1}$ by $l_a^d$, the list of the
-# *other* network. Taken literally, the neurons of *b* move while their outgoing weights follow
-# somebody else's order. Let us do that, with $l_a = (1, 3, 2)$ from the same Figure 1:
+# *other* network. Taken literally, the neurons of *b* move in one order and their outgoing weights in
+# another. Let us do that, with $l_a = (1, 3, 2)$ from the same Figure 1:
 
 # %%
 la = [0, 2, 1]  # (1, 3, 2), counted from 0
@@ -141,18 +156,17 @@ broken = function_difference(theta, literal, points)
 # %% tags=["hide-input"]
 Markdown(
     f"The largest difference is now **{broken:g}**: this is another function. "
-    f"With *b*'s own list in line 7 it is {difference:g}, as seen above. So the line needs the list "
-    "of *b*, and that is what the package does. A test in the package keeps it so."
+    f"With *b*'s own list in line 7 it is {difference:g}, as we saw above. So the line needs the list "
+    "of *b*, and the package uses it."
 )
 
 # %% [markdown]
 # ## More than one hidden layer
 #
-# With several hidden layers, $W^2$ is touched twice: its rows follow the first hidden layer, its
-# columns the second. One layer after the other, each with its own list; the order of the layers
-# does not matter. Here is a network with three hidden layers and random weights. We permute the
-# first layer alone, then the first two, then all three, and look at the largest difference each
-# time.
+# With several hidden layers, $W^2$ is reordered twice: its rows follow the first hidden layer, its
+# columns the second. Each layer has its own list, and it does not matter which layer comes first. Here
+# is a network with three hidden layers and random weights. We permute the first layer alone, then the
+# first two, then all three. Each time we look at the largest difference of an output.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -176,18 +190,18 @@ rows = [
 plots.table(
     pd.DataFrame(rows),
     f"A {'-'.join(map(str, deep.widths))} network with {sum(w.numel() for w in deep.weights)} "
-    f"weights, permuted layer by layer (n = {len(inputs)} random inputs, seed {seed}). What is left "
-    "is the rounding of float32.",
+    f"weights, permuted layer by layer (n = {len(inputs)} random inputs, seed {seed}). The "
+    "differences are rounding in float32.",
     {"largest difference": "{:.1e}"},
 )
 
 # %% [markdown]
 # ## How many conventions?
 #
-# A layer of $p$ neurons can be written down in $p!$ orders, and a network with $D$ hidden layers of
-# that width in $(p!)^D$ *conventions*, all of them the same function. This is the competing
-# conventions problem of the paper's introduction. When two networks are trained independently,
-# nothing makes them choose the same one.
+# A layer of $p$ neurons can be written down in $p!$ orders. A network with $D$ hidden layers of that
+# width has $(p!)^D$ *conventions*: so many ways to write down one and the same function. This is the
+# competing conventions problem of the paper's introduction. When two networks are trained apart,
+# nothing makes them choose the same convention.
 
 # %% tags=["hide-input"]
 sizes = {"this chapter's toy": (3, 1), "the paper on MNIST": (512, 1), "on CIFAR-10": (100, 3)}
@@ -210,9 +224,9 @@ plots.table(
 # %% [markdown]
 # ## When the function is not kept
 #
-# All this holds for lists that are *permutations*: every neuron once. A semi-matching may repeat
-# some neurons and leave others out. Algorithm 2 then still returns a network, but a damaged one.
-# On the toy, with neuron 2 in both the first and the second place:
+# All this holds for lists that are *permutations*: every neuron occurs once. A semi-matching may repeat
+# some neurons and leave out others. Algorithm 2 still returns a network then, but one that computes
+# something else. Here is the toy, with neuron 2 in both the first and the second place:
 
 # %%
 semi = function_difference(theta, permute(theta, [[1, 1, 2]]), points)
@@ -223,9 +237,9 @@ Markdown(f"The largest difference is **{semi:g}**. Neuron 1 is gone, and neuron 
 # %% [markdown]
 # ## A trained pair
 #
-# Now two networks trained on real images. Each operator of the registry matches their neurons, and
-# Algorithm 2 permutes both. The table shows what becomes of the two functions: the largest
-# difference of any output on any validation image, and the accuracies afterwards.
+# Now two trained networks. Each operator of the registry matches their neurons, and Algorithm 2
+# permutes both networks. The table shows what becomes of the two functions: the largest difference of
+# any output on the validation set, and the accuracies afterwards.
 
 # %%
 (theta_a, _), (theta_b, _) = train_parents(config, (0, 1))
@@ -249,7 +263,7 @@ for operator, alignment in alignments.items():
         row[f"acc. {side}"] = float(evaluate(moved, x, y)[1])
     rows.append(row)
 accuracies = [float(evaluate(theta, x, y)[1]) for theta in (theta_a, theta_b)]
-where = f"{data.name}, n = {len(x):,} validation images, seed {seed}"
+where = f"{data.name}, n = {len(x):,} validation examples, seed {seed}"
 effects = pd.DataFrame(rows)
 plots.table(
     effects,
@@ -260,15 +274,15 @@ plots.table(
 )
 
 # %% [markdown]
-# Every operator that is one to one keeps both functions up to rounding. The semi-matchings keep the
-# function of the side that picks, and change that of the side that is picked from. The paper says
-# as much in Section 4.2; here is the size of the effect.
+# Every operator that is one to one keeps both functions, up to rounding. The semi-matchings keep the
+# function of the network that picks, and change that of the network that is picked from. Section 4.2 of
+# the paper says so too; here is how large the change is.
 #
 # ### The diagonal lights up
 #
-# What has the permutation gained? Look at the correlations between the two networks, neuron by
-# neuron, before and after the alignment by `sc-pwc`. Network *a* stays as it is; the neurons of *b*
-# move, and with them the columns of the matrix.
+# What has the permutation gained? Look at the correlations between the neurons of the two networks,
+# before and after the alignment by `sc-pwc`. Network *a* stays as it is. The neurons of *b* move, and
+# with them the columns of the matrix.
 
 # %%
 aligned_a, aligned_b = alignments["sc-pwc"].apply(theta_a, theta_b)
@@ -293,8 +307,8 @@ plots.show(
 # %% [markdown]
 # ### What matched neurons look like
 #
-# The weights into a neuron of the first layer are an image: one weight for each pixel. If two
-# matched neurons do the same, their images should look alike, though the networks never met.
+# The weights into a neuron of the first layer are an image, with one weight for each pixel. If two
+# matched neurons do the same, their images should look alike, although the networks were trained apart.
 
 # %%
 diagonal = matrices[1].diagonal()
@@ -304,10 +318,11 @@ incoming = torch.stack([aligned_a.weights[0], aligned_b.weights[0]]).mT
 images = incoming.view(2, width, *data.image_shape)
 
 # %% tags=["hide-input"]
-for kind, chosen in ends.items() if images.ndim > 3 else []:  # images, not lists of numbers
-    grid = images[:, chosen].mean(-1) if images.ndim == 5 else images[:, chosen]  # mean of colours
+if images.ndim == 5:  # the mean over colours, the shortest side
+    images = images.mean(int(np.argmin(data.image_shape)) - 3)
+for kind, chosen in ends.items() if images.ndim == 4 else []:  # images, not rows of a table
     plots.show(
-        plots.weight_images(grid, ["a", "b"], [f"{r:.2f}" for r in diagonal[chosen]]),
+        plots.weight_images(images[:, chosen], ["a", "b"], [f"{r:.2f}" for r in diagonal[chosen]]),
         f"First-layer weights of the {len(chosen)} {kind} correlated of {width} matched pairs of "
         f"neurons, a above b, each pair with its correlation ({where}). Red is above 0, blue below; "
         "each image has its own scale.",
@@ -316,23 +331,23 @@ for kind, chosen in ends.items() if images.ndim > 3 else []:  # images, not list
     )
 
 # %% [markdown]
-# The grain is what is left of the random start, and it is strongest at the border: on MNIST the pixels
-# there are black in (nearly) all images, so nothing ever changes their weights. It differs between the two
-# networks and does no harm, since those pixels carry no signal. This is one reason to compare
-# activations and not weights.
+# The grain in these pictures is what is left of the random start. It is strongest at the border: on MNIST
+# the pixels there are black in nearly all images, so hardly anything ever changes their weights. The grain
+# differs between the two networks and does no harm, since those pixels carry no signal. This is one
+# reason to compare activations, and not weights.
 
 # %% tags=["hide-input"]
 dead = [int((scale == 0).sum()) for scale in (pair_before.scale_a, pair_before.scale_b)]
 Markdown(
-    f"At the other end of the list, a correlation of exactly 0 is that of a *dead* neuron, one that "
-    f"gives the same value on every image. Network *a* has {dead[0]} of them, *b* has {dead[1]}, "
-    f"among {width} each. They find no real partner, and need none."
+    "A correlation of exactly 0, at the end of the list, is that of a *dead* neuron, which gives the same "
+    f"value on every example. Network *a* has {dead[0]} of them and *b* has {dead[1]}, out of {width} "
+    "each. They find no real partner, and need none."
 )
 
 # %% [markdown]
 # ## Measured and published
 #
-# Section 4.3 prints no numbers, but the paper makes three claims about permuting that can be checked.
+# Section 4.3 prints no numbers. But the paper makes three claims about permuting that can be checked.
 
 # %% tags=["hide-input"]
 is_kept = effects[effects["1 : 1"] == "yes"][["diff. a", "diff. b"]].max().max()
@@ -353,35 +368,40 @@ plots.table(
 )
 
 # %% [markdown]
-# ## Summary
+# ## In short
 #
-# - To permute a neuron is to move a column of weights, a bias, and a row of the next weights
-#   together. The function stays the same if every neuron is used exactly once.
-# - The paper's line 7 has the wrong list; with the right one, functions are kept up to rounding. A
-#   semi-matching does not keep the function of the side that is picked from.
+# - To permute a neuron is to move a column of weights, a bias, and a row of the next weights together.
+#   The function stays the same if every neuron is used exactly once.
+# - Line 7 of the paper's Algorithm 2 has the wrong list. With the right one, functions are kept up to
+#   rounding. A semi-matching does not keep the function of the network that is picked from.
 # - After the permutation, neurons in the same place do similar things, and can be averaged.
 #
-# ### Exercises
+# ## Exercises
 #
 # **1.** A network was permuted by a list `l`. Which list brings it back?
 #
-# :::{admonition} Answer
-# :class: dropdown
+# <details><summary>Answer</summary>
 #
 # The inverse permutation, `np.argsort(l)`: at place `l[i]` it has `i`. Check it with
-# `permute(permute(theta, [l]), [np.argsort(l)])`, whose weights equal those of `theta` exactly.
-# :::
+#
+# ```python
+# permute(permute(theta, [l]), [np.argsort(l)])
+# ```
+#
+# whose weights equal those of `theta` exactly.
+#
+# </details>
 #
 # **2.** Suppose that two neurons of a layer have the same incoming weights, the same bias and the
 # same outgoing weights. In how many different ways can the weights of this layer of $p$ neurons
 # then be written down?
 #
-# :::{admonition} Answer
-# :class: dropdown
+# <details><summary>Answer</summary>
 #
-# In $p!/2$ ways. Swapping the two equal neurons gives the same weights again, so that the $p!$
-# orders come in twos. Symmetry in the *weights* makes conventions fewer. It does not make the
-# matching harder: either neuron is as good a partner as the other.
-# :::
+# In $p!/2$ ways. Swapping the two equal neurons gives the same weights again, so the $p!$ orders come in
+# twos. Equal neurons make conventions fewer. They do not make the matching harder: either of the two is
+# as good a partner as the other.
 #
-# **Next:** [cross the aligned networks over](06-crossover.ipynb).
+# </details>
+#
+# **Next:** [Cross two networks over](06-crossover.ipynb)

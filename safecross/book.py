@@ -6,7 +6,9 @@ with Jupyter Book, where any warning is a failure. Every path in the staging fol
 repository, so the launch buttons of a page point at the file it was made from.
 """
 
+import ast
 import importlib
+import json
 import logging
 import os
 import re
@@ -124,6 +126,7 @@ def execute_chapter(
         raise ChapterError(chapter, _cell_error(error)) from error
     except (DeadKernelError, CellTimeoutError) as error:
         raise ChapterError(chapter, f"{type(error).__name__}: {error}") from error
+    _show_once(notebook, checked)
     # When and where it ran is of no interest to a reader, and would differ from build to build.
     for part in (notebook, *notebook.cells):
         part.metadata.pop("papermill", None)
@@ -213,6 +216,7 @@ def build_html(root: Path | None = None) -> Path:
     run = subprocess.run(
         [sys.executable, "-P", "-c", program, *options],
         cwd=root,
+        env=os.environ | _edition(root),
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -285,6 +289,24 @@ class _ThisPython(AsyncKernelManager):
         return _ThisPythonSpecs(parent=self)
 
 
+def _show_once(notebook: nbformat.NotebookNode, values: Mapping[str, Any]) -> None:
+    """Put the values that papermill injected into the cell that declares them."""
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    (declared,) = (c for c, t in zip(notebook.cells, tags, strict=True) if "parameters" in t)
+    lines = declared.source.encode().split(b"\n")
+    for statement in ast.parse(declared.source).body:
+        name, old = statement.targets[0].id, statement.value
+        if name in values and values[name] != ast.literal_eval(old):
+            new = json.dumps(values[name]) if isinstance(values[name], str) else repr(values[name])
+            line = lines[old.lineno - 1]  # ast counts bytes
+            changed = line[: old.col_offset] + new.encode() + line[old.end_col_offset :]
+            lines[old.lineno - 1] = changed
+    declared.source = b"\n".join(lines).decode()
+    notebook.cells = [
+        c for c, t in zip(notebook.cells, tags, strict=True) if "injected-parameters" not in t
+    ]
+
+
 def _cell_error(error: PapermillExecutionError) -> str:
     """Give a cell's error, then the lines that led to it, innermost last."""
     trace = _ANSI.sub("", "\n".join(error.traceback)).splitlines()
@@ -318,9 +340,23 @@ def _stage(root: Path) -> Path:
     stage.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(stage / "book", ignore_errors=True)
     shutil.copytree(root / "book", stage / "book")
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "CITATION.cff"):
         shutil.copy2(root / name, stage / name)
     return stage
+
+
+def _edition(root: Path) -> dict[str, str]:
+    """Name the commit and its time for the footer, unless the environment does."""
+    if not (root / ".git").exists() or not shutil.which("git"):
+        return {}
+
+    def git(*command: str) -> str:
+        return subprocess.check_output(["git", "-C", str(root), *command], text=True).strip()
+
+    return {
+        "SAFECROSS_COMMIT": git("describe", "--always", "--dirty"),
+        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH") or git("log", "-1", "--format=%ct"),
+    }
 
 
 def _excerpt(output: str, stage: Path) -> str:

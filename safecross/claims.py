@@ -34,6 +34,8 @@ class Claim:
     ----------
     number : int
         Its number in the book.
+    name : str
+        Short and lasting; links to its evidence use it.
     text : str
         The claim in our words.
     place : str
@@ -55,6 +57,7 @@ class Claim:
     """
 
     number: int
+    name: str
     text: str
     place: str
     quote: str
@@ -65,6 +68,11 @@ class Claim:
     table: str
     judge: Callable[[Record], tuple[str, str]]
 
+
+#: Columns of the table of `judge_claims`.
+COLUMNS = (
+    "number", "name", "claim", "place", "quote", "published", "ours", "rule", "verdict", "chapter",
+)  # fmt: skip
 
 #: All claims, in the order of the paper.
 CLAIMS: list[Claim] = []
@@ -91,7 +99,8 @@ def judge_claims(records: Mapping[tuple[str, str], Record], chapter: str = "") -
     Returns
     -------
     pandas.DataFrame
-        number, claim, place, quote, published, ours, rule, verdict, chapter.
+        number, name, claim, place, quote, published, ours, rule, verdict, chapter; empty, with
+        these columns, if there is no record for any.
     """
     rows = []
     for claim in CLAIMS:
@@ -102,6 +111,7 @@ def judge_claims(records: Mapping[tuple[str, str], Record], chapter: str = "") -
         rows.append(
             {
                 "number": claim.number,
+                "name": claim.name,
                 "claim": claim.text,
                 "place": claim.place,
                 "quote": claim.quote,
@@ -112,7 +122,7 @@ def judge_claims(records: Mapping[tuple[str, str], Record], chapter: str = "") -
                 "chapter": claim.chapter,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 # Rules ----------------------------------------------------------------------------------------
@@ -194,6 +204,7 @@ _RANKING_RULE = "sign test over the pairs, 5%"
 
 
 @_claim(
+    "cca-beats-naive-mnist",
     "Safe crossover (SC-CCA) improves on naive crossover on MNIST.",
     "5.2.2, Fig. 3a", "significantly improves upon naive crossover",
     "better", _RANKING_RULE, "09-figure-3", "mnist",
@@ -203,6 +214,7 @@ def _(record):
 
 
 @_claim(
+    "cca-beats-naive-cifar10",
     "Safe crossover (SC-CCA) improves on naive crossover on CIFAR-10.",
     "5.2.2, Fig. 3b", "significantly improves upon naive crossover",
     "better", _RANKING_RULE, "09-figure-3", "cifar10",
@@ -212,6 +224,7 @@ def _(record):
 
 
 @_claim(
+    "pwc-beats-naive-mnist",
     "Safe crossover (SC-PwC) improves on naive crossover on MNIST.",
     "Abstract", "significantly improves upon naive crossover",
     "better", _RANKING_RULE, "09-figure-3", "mnist",
@@ -221,6 +234,7 @@ def _(record):
 
 
 @_claim(
+    "pwc-beats-naive-cifar10",
     "Safe crossover (SC-PwC) improves on naive crossover on CIFAR-10.",
     "Abstract", "significantly improves upon naive crossover",
     "better", _RANKING_RULE, "09-figure-3", "cifar10",
@@ -230,6 +244,7 @@ def _(record):
 
 
 @_claim(
+    "cca-gain-marginal-mnist",
     "On MNIST the gain of SC-CCA over naive crossover is marginal.",
     "Fig. 3, caption", "the gains of SC-CCA are marginal",
     "marginal",
@@ -241,6 +256,7 @@ def _(record):
 
 
 @_claim(
+    "pwc-beats-cca-mnist",
     "On MNIST SC-PwC is much better than SC-CCA.",
     "5.2.2, Fig. 3c", "much better than SC-CCA on MNIST",
     "better", _RANKING_RULE, "09-figure-3", "mnist",
@@ -250,6 +266,7 @@ def _(record):
 
 
 @_claim(
+    "pwc-low-error-path-mnist",
     "On MNIST SC-PwC finds a very low-error path between the parents.",
     "5.2.2, Fig. 3c", "a very low-error path",
     "very low, flat",
@@ -263,6 +280,7 @@ def _(record):
 
 
 @_claim(
+    "cca-beats-pwc-cifar10",
     "On CIFAR-10 SC-CCA produces better offspring than SC-PwC.",
     "5.2.2, Fig. 3d", "it produces worse offspring on CIFAR-10",
     "better", _RANKING_RULE, "09-figure-3", "cifar10",
@@ -272,6 +290,7 @@ def _(record):
 
 
 @_claim(
+    "pwc-loss-goes-up-cifar10",
     "On CIFAR-10 the loss goes up in between the parents (SC-PwC).",
     "5.2.2, Fig. 3d", "the loss goes up in-between local minima",
     "goes up",
@@ -283,6 +302,7 @@ def _(record):
 
 
 @_claim(
+    "parents-40-cifar10",
     "The parents on CIFAR-10 reach about 40% accuracy.",
     "5.2.2", "≈ 40% accuracy",
     "about 0.40", "within 0.05 of ours, or in its 95% interval", "07-parents", "cifar10",
@@ -292,6 +312,7 @@ def _(record):
 
 
 @_claim(
+    "naive-10-cifar10",
     "Naive crossover on CIFAR-10 drops to 10% accuracy at t = 0.5.",
     "5.2.2, Fig. 3b", "drops to 10% accuracy",
     "0.10", "within 0.025 of ours, or in its 95% interval",
@@ -302,6 +323,7 @@ def _(record):
 
 
 @_claim(
+    "cca-25-cifar10",
     "SC-CCA on CIFAR-10 drops to 25% accuracy at t = 0.5.",
     "Fig. 3, caption", "drop to 25%",
     "0.25", "within 0.025 of ours, or in its 95% interval",
@@ -312,6 +334,7 @@ def _(record):
 
 
 @_claim(
+    "child-beats-parents-mnist",
     "Offspring of safe crossover reach a better validation loss than both parents (MNIST, SC-PwC).",
     "1, contributions", "outperform the parents by achieving a better validation loss",
     "better", "in more than half of the pairs, at the best t in (0, 1)",
@@ -324,6 +347,7 @@ def _(record):
 
 
 @_claim(
+    "bartlett-125-mnist",
     "CCA extracts 125 statistically significant relationships per pair on MNIST (Bartlett's test).",
     "5.2.2", "125 statistically significant relationships per network pair",
     "125", "within 10 of ours, or in its 95% interval", "09-figure-3", "mnist",
@@ -336,6 +360,7 @@ def _(record):
 
 
 @_claim(
+    "correlated-203-mnist",
     "203 pairs of neurons have a correlation of 0.7 or higher on MNIST.",
     "5.2.2", "an average of 203 pair of neurons with a correlation of 0.7 or higher",
     "203",
@@ -349,6 +374,7 @@ def _(record):
 
 
 @_claim(
+    "ridge-193-mnist",
     "Ridge CCA beats naive crossover in 193 of 200 trials on MNIST, for each penalty.",
     "5.2.1", "193 times on MNIST",
     "193 of 200", _RIDGE_RULE, "08-svcca-and-ridge", "mnist", table="sweep",
@@ -358,6 +384,7 @@ def _(record):
 
 
 @_claim(
+    "ridge-200-cifar10",
     "Ridge CCA beats naive crossover in 200 of 200 trials on CIFAR-10, for each penalty.",
     "5.2.1", "200 times on CIFAR-10",
     "200 of 200", _RIDGE_RULE, "08-svcca-and-ridge", "cifar10", table="sweep",
@@ -375,6 +402,7 @@ def _ridges(record: Record, published: int):
 
 
 @_claim(
+    "svcca-beats-cca-mnist",
     "On MNIST SVCCA with 256 directions gives a lower loss than CCA on the layers themselves.",
     "5.2.1", "256 of the variance directions lead to better results",
     "better", _RANKING_RULE, "08-svcca-and-ridge", "mnist", table="sweep",
@@ -384,6 +412,7 @@ def _(record):
 
 
 @_claim(
+    "cca-beats-svcca-cifar10",
     "On CIFAR-10 CCA on the layers themselves is better than SVCCA.",
     "5.2.1", "directly performing CCA on the hidden layer was better",
     "better",
@@ -399,6 +428,7 @@ def _(record):
 
 
 @_claim(
+    "directions-not-ridge-mnist",
     "Results are sensitive to the number of directions and not to the ridge penalty (MNIST).",
     "3.2, 5.2.1", "sensitive to the number of kept variance directions but not to the value of λ",
     "directions matter, penalty does not",
@@ -410,6 +440,7 @@ def _(record):
 
 
 @_claim(
+    "directions-not-ridge-cifar10",
     "Results are sensitive to the number of directions and not to the ridge penalty (CIFAR-10).",
     "3.2, 5.2.1", "sensitive to the number of kept variance directions but not to the value of λ",
     "directions matter, penalty does not",
@@ -436,6 +467,7 @@ def _sensitivity(record: Record):
 
 
 @_claim(
+    "cost-pwc-mnist",
     "Aligning is negligible beside training (SC-PwC, MNIST).",
     "5.2.3", "negligible when compared to the computational cost required to train",
     "negligible", _COST_RULE, "11-costs", "mnist",
@@ -445,6 +477,7 @@ def _(record):
 
 
 @_claim(
+    "cost-cca-mnist",
     "Aligning is negligible beside training (SC-CCA, MNIST).",
     "5.2.3", "negligible when compared to the computational cost required to train",
     "negligible", _COST_RULE, "11-costs", "mnist",
@@ -454,6 +487,7 @@ def _(record):
 
 
 @_claim(
+    "cost-pwc-cifar10",
     "Aligning is negligible beside training (SC-PwC, CIFAR-10).",
     "5.2.3", "negligible when compared to the computational cost required to train",
     "negligible", _COST_RULE, "11-costs", "cifar10",
@@ -463,6 +497,7 @@ def _(record):
 
 
 @_claim(
+    "cost-cca-cifar10",
     "Aligning is negligible beside training (SC-CCA, CIFAR-10).",
     "5.2.3", "negligible when compared to the computational cost required to train",
     "negligible", _COST_RULE, "11-costs", "cifar10",
@@ -472,6 +507,7 @@ def _(record):
 
 
 @_claim(
+    "cost-similar-mnist",
     "Aligning by SC-CCA and by SC-PwC costs about the same (MNIST).",
     "5.2.3", "The computational cost of these two methods is thus similar",
     "similar", _SIMILAR_RULE, "11-costs", "mnist",
@@ -481,6 +517,7 @@ def _(record):
 
 
 @_claim(
+    "cost-similar-cifar10",
     "Aligning by SC-CCA and by SC-PwC costs about the same (CIFAR-10).",
     "5.2.3", "The computational cost of these two methods is thus similar",
     "similar", _SIMILAR_RULE, "11-costs", "cifar10",
@@ -496,6 +533,7 @@ def _similar(record: Record):
 
 
 @_claim(
+    "svcca-cheaper-mnist",
     "SVCCA, with the directions of Section 5.2.1, is less expensive than CCA (MNIST).",
     "5.2.3", "generally less computationally expensive in practice",
     "generally less computationally expensive in practice",

@@ -352,7 +352,10 @@ def _runs(options) -> None:
     if records.empty:
         print(f"no records in {experiment.committed_folder()} or {experiment.runs_folder()}")
     else:
-        print(records.to_string(index=False))
+        shown = records.drop(columns="problem")
+        print(shown.to_string(index=False, na_rep="?"))
+        for problem in filter(None, records["problem"]):
+            print(f"safecross: note: {problem}", file=sys.stderr)
 
 
 def _add_publish(commands) -> None:
@@ -420,7 +423,7 @@ def _verify_one(folder: Path, options) -> int:
     good = bool(table["ok"].all())
     verdict = "agrees with" if good else "DIFFERS from"
     print(
-        f"{record.manifest['name']}: recomputation of {options.pairs} pairs {verdict} the record "
+        f"{record.name}: recomputation of {options.pairs} pairs {verdict} the record "
         f"(largest difference held to it {table.loc[table['held'], 'difference'].max():.2e}, "
         f"tolerance {options.tolerance:g})"
     )

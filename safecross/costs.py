@@ -239,7 +239,7 @@ def training_share(record: Record) -> pd.Series:
     """
     seconds = record.timings.pivot(index="pair", columns="step", values="seconds")
     if "product" not in seconds:
-        raise ValueError(f"record {record.manifest['name']} has no seconds of a large product")
+        raise ValueError(f"record {record.name} has no seconds of a large product")
     operations = 2 * training_operations(
         record.manifest["widths"], record.manifest["n_train"], record.config.epochs
     )
@@ -272,7 +272,7 @@ def project(record: Record, n_pairs: int) -> dict[str, float]:
     seconds = record.timings.groupby("pair")["seconds"].sum().median()
     widths = record.manifest["widths"]
     parameters = sum(p * q + q for p, q in pairwise(widths))
-    tables = sum((record.folder / name).stat().st_size for name in record.manifest["files"])
+    tables = sum(path.stat().st_size for path in record.folder.glob("*.parquet"))
     task = next(iter(tasks(record.config, [record.config.n_pairs - 1], record.folder)))
     reply = (1, ("name-of-a-machine", 10**6), 10**10)
     return {

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import logging
 import os
 import platform
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import torch
 from platformdirs import user_cache_path
 from tqdm import tqdm
@@ -62,7 +64,21 @@ THRESHOLD = 0.7
 #: Rows and columns of the float32 matrices whose product is timed beside each pair.
 PRODUCT_SIZE = 1024
 
-_TABLES = ("curves", "pairs", "statistics", "timings")
+#: The tables of a record and their columns.
+_TABLES = {
+    "curves": ("pair", "operator", "t", "loss", "accuracy"),
+    "pairs": (
+        "pair",
+        *(f"{what}_{side}" for what in ("network", "seed", "loss", "accuracy") for side in "ab"),
+    ),
+    "statistics": ("pair", "layer", "statistic", "value"),
+    "timings": ("pair", "step", "seconds"),
+}
+
+#: More pairs than anybody will have; what a damaged file says may be anything.
+_MANY = 2**53
+
+_log = logging.getLogger(__name__)
 
 
 # Where things lie -----------------------------------------------------------------------------
@@ -71,9 +87,11 @@ _TABLES = ("curves", "pairs", "statistics", "timings")
 def runs_folder() -> Path:
     """Return the folder of unfinished runs, parents and own records.
 
-    It is ``SAFECROSS_RUNS`` if set, else ``runs`` in the user's cache folder of safecross.
+    It is ``SAFECROSS_RUNS`` if set (``~`` means the home folder), else ``runs`` in the user's cache
+    folder of safecross.
     """
-    return Path(os.environ.get("SAFECROSS_RUNS") or user_cache_path("safecross") / "runs")
+    place = os.environ.get("SAFECROSS_RUNS")
+    return Path(place).expanduser() if place else user_cache_path("safecross") / "runs"
 
 
 def committed_folder() -> Path:
@@ -106,8 +124,7 @@ def fingerprint(dataset: str) -> str:
     DataError
         If the data set must be loaded for it and cannot be.
     """
-    known = KNOWN[dataset].fingerprint if dataset in KNOWN else None
-    return known or load_data(dataset).fingerprint
+    return KNOWN[dataset].fingerprint if dataset in KNOWN else load_data(dataset).fingerprint
 
 
 def record_name(config: Config) -> str:
@@ -118,7 +135,11 @@ def record_name(config: Config) -> str:
     DataError
         If the data set is needed for its fingerprint and cannot be had.
     """
-    return f"{Path(config.dataset).stem}-{config.hash(fingerprint(config.dataset))}"
+    return _name(config, fingerprint(config.dataset))
+
+
+def _name(config: Config, data_fingerprint: str) -> str:
+    return f"{Path(config.dataset).stem}-{config.hash(data_fingerprint)}"
 
 
 # One pair -------------------------------------------------------------------------------------
@@ -607,12 +628,42 @@ def merge(
     target = folder / "records" / record_name(config)
     for name, table in tables.items():
         store.write_atomically(target / f"{name}.parquet", functools.partial(_parquet, table))
-    sessions = [store.load_json(path) for path in sorted(target.glob("session-*.json"))]
+    sessions = list(_session_notes(target).values())
     about = [store.load_tensors(_pair_path(config, p, folder))[1] for p in range(config.n_pairs)]
     manifest = _manifest(config, about, sessions)
     manifest["files"] = {f"{n}.parquet": store.file_hash(target / f"{n}.parquet") for n in tables}
-    store.save_json(target / "manifest.json", manifest)
+    store.save_json(target / "manifest.json", store.sealed(manifest))
     return load_record(target)
+
+
+def _session_notes(record_folder: Path) -> dict[Path, dict]:
+    """Return the whole notes of a record's sessions by file; damaged ones are named and skipped."""
+    notes = {}
+    for path in sorted(record_folder.glob("session-*.json")):
+        try:
+            notes[path] = _session(store.load_json(path), path)
+        except store.DamagedFile as error:
+            _log.warning("a session's note is left out: %s", error)
+    return notes
+
+
+#: What every session's note holds; those written since tell more.
+_SESSION = {
+    "pairs_computed": int,
+    "workers": int,
+    "wall_seconds": (int, float),
+    "peak_memory_bytes": int,
+    "finished": str,
+}
+
+
+def _session(note, path: Path) -> dict:
+    """Return a session's note as it is, or raise DamagedFile if something is missing in it."""
+    for key, kind in _SESSION.items():
+        value = note.get(key) if isinstance(note, dict) else None
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise store.DamagedFile(f"{path}: no note of a session ({key!r} is {value!r})")
+    return note
 
 
 def _gather(config: Config, sources: Sequence[Path], folder: Path) -> None:
@@ -641,7 +692,7 @@ def _gather(config: Config, sources: Sequence[Path], folder: Path) -> None:
         if source != folder:
             _copy(_pair_path(config, pair, source), _pair_path(config, pair, folder))
     for source in set(holder.values()) - {folder}:
-        for note in (source / "records" / name).glob("session-*.json"):
+        for note in _session_notes(source / "records" / name):
             _copy(note, folder / "records" / name / note.name)
 
 
@@ -693,8 +744,6 @@ def _tables(
                 statistics.append((pair, int(layer), name, float(value)))
             elif kind == "seconds":
                 timings.append((pair, rest, float(value)))
-    columns = ["pair", *(f"{what}_{side}" for what in ("network", "seed", "loss", "accuracy")
-                         for side in "ab")]  # fmt: skip
     curves = pd.DataFrame(
         {
             "pair": np.repeat(np.asarray(numbers, np.int32), len(config.operators) * len(config.t)),
@@ -705,11 +754,11 @@ def _tables(
     )
     return {
         "curves": curves.astype({"operator": "category"}),
-        "pairs": pd.DataFrame(pairs, columns=columns),
-        "statistics": pd.DataFrame(
-            statistics, columns=["pair", "layer", "statistic", "value"]
-        ).sort_values(["pair", "layer", "statistic"], ignore_index=True),
-        "timings": pd.DataFrame(timings, columns=["pair", "step", "seconds"]),
+        "pairs": pd.DataFrame(pairs, columns=_TABLES["pairs"]),
+        "statistics": pd.DataFrame(statistics, columns=_TABLES["statistics"]).sort_values(
+            ["pair", "layer", "statistic"], ignore_index=True
+        ),
+        "timings": pd.DataFrame(timings, columns=_TABLES["timings"]),
     }
 
 
@@ -788,6 +837,11 @@ class Record:
     folder: Path
 
     @property
+    def name(self) -> str:
+        """Its data set and its hash, as `record_name` gives them; never read from a file."""
+        return _name(self.config, self.manifest["data_fingerprint"])
+
+    @property
     def wall_seconds(self) -> float:
         """Time of all sessions that computed pairs, in seconds; killed ones leave no note."""
         return sum(s["wall_seconds"] for s in self._sessions)
@@ -816,7 +870,7 @@ class Record:
 
     def describe(self) -> str:
         """Return one line that says when, where and how it was computed."""
-        what = f"Record {self.manifest['name']}: {self.config.n_pairs} pairs on "
+        what = f"Record {self.name}: {self.config.n_pairs} pairs on "
         what += f"{self.config.dataset}, computed"
         if not self._sessions:  # killed after the last pair, before its note
             return f"{what} on {self.manifest['machine']}."
@@ -831,32 +885,71 @@ class Record:
 
 
 def load_record(folder: str | Path) -> Record:
-    """Return the record in a folder, its tables checked against the manifest.
+    """Return the record in a folder, checked: it may come from a stranger.
+
+    The folder's name, the manifest's name and the hash of its config agree, the manifest is as its
+    checksum says, and the tables are as the manifest says and have the rows of the config.
 
     Raises
     ------
     store.DamagedFile
-        If a file is missing, altered or unreadable.
+        If a file is missing, altered, unreadable or not of this record.
     """
     folder = Path(folder)
-    manifest = store.load_json(folder / "manifest.json")
-    try:
-        config, files = Config.from_dict(manifest["config"]), manifest["files"]
-        mark, sessions = config.hash(manifest["data_fingerprint"]), manifest["sessions"]
-        whole = manifest["name"].endswith(f"-{mark}") and isinstance(sessions, list)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise store.DamagedFile(f"{folder / 'manifest.json'}: not of a record ({error})") from error
-    if not whole:
-        raise store.DamagedFile(f"{folder / 'manifest.json'}: its config is not that of its name")
+    config, manifest = _load_manifest(folder)
     tables = {}
-    for name in _TABLES:
+    for name, schema in _TABLES.items():
         path = folder / f"{name}.parquet"
-        expected = files.get(path.name)
+        expected = manifest["files"][path.name]
         found = store.file_hash(path) if path.is_file() else "no file"
         if found != expected:
             raise store.DamagedFile(f"{path}: expected SHA-256 {expected}; found {found}")
-        tables[name] = pd.read_parquet(path)
+        tables[name] = _load_table(path, schema, _rows(config, name))
     return Record(config, **tables, manifest=manifest, folder=folder)
+
+
+def _load_manifest(folder: Path) -> tuple[Config, dict]:
+    """Return a record's config and manifest, or raise DamagedFile."""
+    path = folder / "manifest.json"
+    manifest = store.load_sealed(path)
+    try:
+        config = Config.from_dict(manifest["config"])
+        name, files = _name(config, str(manifest["data_fingerprint"])), manifest["files"]
+        if Path(config.dataset).name != config.dataset:
+            raise ValueError(f"its data set is a path, {config.dataset!r}")
+        if not name == manifest["name"] == folder.resolve().name:
+            raise ValueError(
+                f"its config is that of {name}, its name {manifest['name']}, its folder's "
+                f"{folder.resolve().name}"
+            )
+        if files.keys() != {f"{table}.parquet" for table in _TABLES}:
+            raise ValueError(f"its tables are {list(files)}")
+        for session in manifest["sessions"]:
+            _session(session, path)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise store.DamagedFile(f"{path}: not of a record ({error})") from error
+    return config, manifest
+
+
+def _rows(config: Config, table: str) -> int | None:
+    """Return how many rows a table of a config has; None where it depends on what was measured."""
+    points = len(config.operators) * len(config.t)
+    return {"pairs": config.n_pairs, "curves": config.n_pairs * points}.get(table)
+
+
+def _load_table(path: Path, schema: Sequence[str], rows: int | None) -> pd.DataFrame:
+    """Return a table if it has these columns and, where it is known, this number of rows."""
+    try:
+        found = pq.read_schema(path).names, pq.read_metadata(path).num_rows
+        # Looked at before it is read: a few bytes can say that they are millions of rows.
+        if found[0] != list(schema) or found[1] != (found[1] if rows is None else rows):
+            raise ValueError(f"{found[1]} rows of {', '.join(found[0])}")
+        return pd.read_parquet(path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise store.DamagedFile(
+            f"{path}: expected {'' if rows is None else f'{rows} '}rows of {', '.join(schema)}; "
+            f"found {error}"
+        ) from error
 
 
 def load_or_run(config: Config, *, workers: int | None = None) -> Record:
@@ -882,11 +975,12 @@ def load_or_run(config: Config, *, workers: int | None = None) -> Record:
     DataError, store.StoreError
         As `run`.
     """
-    published = committed_folder() / record_name(config)
+    name = record_name(config)
+    published = committed_folder() / name
     if (published / "manifest.json").is_file():  # written last, when all else is there
         return load_record(published)
     try:
-        return load_record(runs_folder() / "records" / record_name(config))
+        return load_record(runs_folder() / "records" / name)
     except store.DamagedFile:
         return run(config, workers=workers)
 
@@ -911,29 +1005,48 @@ def publish(record: Record, folder: Path | None = None) -> Path:
     store.StoreError
         If the folder cannot be written.
     """
-    target = Path(folder or committed_folder()) / record.manifest["name"]
+    target = Path(folder or committed_folder()) / record.name
     if target.resolve() != record.folder.resolve():
-        for name in (*record.manifest["files"], "manifest.json"):
+        for name in (*(f"{table}.parquet" for table in _TABLES), "manifest.json"):
             _copy(record.folder / name, target / name)
     return target
 
 
 def list_records() -> pd.DataFrame:
-    """Return what records exist and how far each is: name, place, pairs done, pairs in all."""
+    """Return what records exist and how far each is.
+
+    Returns
+    -------
+    pandas.DataFrame
+        record, place (published or local), pairs_done, pairs in all (missing if unknown), and
+        problem: what is wrong with the record's own files, or nothing.
+    """
     rows = []
     for place, folder in (("published", committed_folder()), ("local", runs_folder() / "records")):
         for path in sorted(folder.glob("*/")):
             done = len(list(path.glob("pairs/pair-*.safetensors")))
-            total = None
-            with contextlib.suppress(store.DamagedFile, KeyError, TypeError):  # total unknown
-                if (path / "manifest.json").exists():
-                    total = store.load_json(path / "manifest.json")["config"]["n_pairs"]
-                    done = total if place == "published" else done
-                elif (path / "config.json").exists():
-                    total = store.load_json(path / "config.json")["n_pairs"]
-            rows.append((path.name, place, done, total))
-    table = pd.DataFrame(rows, columns=["record", "place", "pairs_done", "pairs"])
-    return table.astype({"pairs": "Int64"})
+            total, problem = None, ""
+            try:
+                total = _pairs_in_all(path)
+                done = total if place == "published" else done
+            except store.DamagedFile as error:
+                problem = str(error)
+            rows.append((path.name, place, done, total, problem))
+    table = pd.DataFrame(rows, columns=["record", "place", "pairs_done", "pairs", "problem"])
+    return table.astype({"pairs_done": "Int64", "pairs": "Int64"})
+
+
+def _pairs_in_all(record_folder: Path) -> int | None:
+    """Return the number of pairs that a record has or shall have; None if nothing says so."""
+    if (record_folder / "manifest.json").exists():
+        return _load_manifest(record_folder)[0].n_pairs
+    path = record_folder / "config.json"
+    if not path.exists():
+        return None
+    try:
+        return checks.whole_number("n_pairs", store.load_json(path)["n_pairs"], 1, _MANY)
+    except (ValueError, KeyError, TypeError) as error:
+        raise store.DamagedFile(f"{path}: not of a run ({error})") from error
 
 
 def verify(
@@ -977,9 +1090,7 @@ def verify(
         If the data's fingerprint is not the record's, or `n_pairs` leaves its range.
     """
     if dataset is None and record.config.dataset not in KNOWN:
-        raise ValueError(
-            f"record {record.manifest['name']} is of data of your own: name their .npz file"
-        )
+        raise ValueError(f"record {record.name} is of data of your own: name their .npz file")
     config = record.config.replace(dataset=dataset or record.config.dataset)
     data = _data(config.dataset, config.inputs)
     if data.fingerprint != record.manifest["data_fingerprint"]:

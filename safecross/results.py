@@ -1,30 +1,47 @@
 """What the chapters of results share: records by data set, where they come from, their claims."""
 
+import html
 from collections.abc import Mapping
+from pathlib import Path
 
-import pandas as pd
 from IPython.display import Markdown, display
 
 from . import paper
 from .claims import judge_claims
 from .data.catalogue import KNOWN
-from .experiment import Record, load_or_run
+from .experiment import Record, committed_folder, load_or_run
 from .plots import table
 
-__all__ = ["load_records", "measured_and_published", "roles", "say_where"]
+__all__ = ["load_records", "measured_and_published", "roles", "say_where", "split_names"]
 
 _CONFIGS = {"main": paper.main_config, "sweep": paper.sweep_config}
 
-#: Which data set's claims a data set is held against; the embedded one stands in for MNIST. By
-#: fingerprint, since a file of one's own may have any name.
-_ROLES = {
-    KNOWN[name].fingerprint: role
-    for name, role in (("mnist", "mnist"), ("mnist5k", "mnist"), ("cifar10", "cifar10"))
-}
+#: Which data set's claims a data set is held against. By fingerprint, since a file of one's own may
+#: have any name.
+_ROLES = {KNOWN[name].fingerprint: name for name in ("mnist", "cifar10")}
 
 
 def _role(record: Record) -> str | None:
     return _ROLES.get(record.manifest["data_fingerprint"])
+
+
+def split_names(datasets: str) -> list[str]:
+    """Return the data sets of a list with commas, in which a file's name may hold commas too.
+
+    Examples
+    --------
+    >>> split_names("mnist, own.npz"), split_names("a,b.npz,mnist")
+    (['mnist', 'own.npz'], ['a,b.npz', 'mnist'])
+    """
+    names, begun = [], ""
+    for part in str(datasets).split(","):
+        begun += part
+        if begun.strip() in KNOWN or begun.endswith(".npz"):
+            names.append(begun.strip())
+            begun = ""
+        else:
+            begun += ","
+    return names + [name.strip() for name in begun.rstrip(",").split(",") if name.strip()]
 
 
 def load_records(
@@ -48,43 +65,39 @@ def load_records(
     Returns
     -------
     dict of str to Record
-        By data set, in the order given.
+        By data set, in the order given; a file goes by its name without folder and ending.
 
     Raises
     ------
     ValueError
-        If a parameter leaves its range.
+        If a parameter leaves its range, or there is no data set.
     """
     changes = {}
     if hidden:  # papermill reads a single width as a number
         changes["hidden"] = tuple(int(width) for width in str(hidden).split(","))
     if epochs:
         changes["epochs"] = epochs
-    configs = [
-        _CONFIGS[kind](dataset.strip(), n_pairs, seed, **changes) for dataset in datasets.split(",")
-    ]
-    return {config.dataset: load_or_run(config) for config in configs}
+    names = split_names(datasets)
+    if not names:
+        raise ValueError(f"expected the names of data sets, such as mnist; found {datasets!r}")
+    configs = [_CONFIGS[kind](name, n_pairs, seed, **changes) for name in names]
+    return {Path(config.dataset).stem: load_or_run(config) for config in configs}
 
 
-def say_where(records: Mapping[str, Record], full_pairs: int = 200) -> None:
-    """Display where each record comes from, and a note if it is not of the published size.
+def say_where(records: Mapping[str, Record]) -> None:
+    """Display where each record comes from, and a note if one is not published.
 
     Parameters
     ----------
     records : mapping of str to Record
         By what they are called.
-    full_pairs : int
-        Pairs of the published records.
     """
-    lines = [record.describe() for record in records.values()]
-    published = {KNOWN["mnist"].fingerprint, KNOWN["cifar10"].fingerprint}
-    if any(
-        record.config.n_pairs < full_pairs or record.manifest["data_fingerprint"] not in published
-        for record in records.values()
-    ):
+    lines = [html.escape(record.describe()) for record in records.values()]
+    published = committed_folder().resolve()
+    if any(published not in record.folder.resolve().parents for record in records.values()):
         lines.append(
-            "**This is a small run, which shows how the chapter works: its numbers are not the "
-            "paper's experiment.** The published book has the full one."
+            "**These are records of your own.** The figures and tables below show them; the "
+            "sentences of this page are about the published ones."
         )
     display(Markdown("\n\n".join(lines)))
 
@@ -106,41 +119,50 @@ def roles(**kinds: Mapping[str, Record]) -> dict[tuple[str, str], Record]:
 
 
 def measured_and_published(
-    records: Mapping[tuple[str, str], Record], chapter: str = ""
-) -> pd.DataFrame:
-    """Display the claims of a chapter, ours beside the paper's, and return the table.
+    records: Mapping[tuple[str, str], Record], chapter: str = "", name: str = ""
+) -> None:
+    """Display the claims of a chapter, ours beside the paper's.
 
     Parameters
     ----------
     records : mapping of (role, kind) to Record
         As `roles` returns them.
     chapter : str, optional
-        Only the claims of this chapter; all by default.
+        Only the claims of this chapter, each with a place that links find; all by default, each
+        with a link to that place.
+    name : str, optional
+        Of the table.
     """
     claims = judge_claims(records, chapter)
     if claims.empty:
         display(Markdown("None of the paper's claims in this chapter is about these data."))
-        return claims
+        return
     shown = claims[["number", "claim", "published", "ours", "verdict"]].copy()
+    shown["number"] = [
+        f'<span id="claim-{claim.name}">{claim.number}</span>' if chapter else str(claim.number)
+        for claim in claims.itertuples()
+    ]
     shown["claim"] = [_claim_cell(claim, link=not chapter) for claim in claims.itertuples()]
-    shown["verdict"] = [f"<b>{verdict}</b>" for verdict in claims["verdict"]]
+    shown["verdict"] = [
+        f'<b class="sc-{verdict.split()[0]}">{verdict}</b>' for verdict in claims["verdict"]
+    ]
+    # In a narrow window the columns on the right are out of sight: what matters comes first.
+    shown = shown[["number", "verdict", "claim", "published", "ours"]]
     pairs = ", ".join(
         f"{record.config.n_pairs} pairs of {record.config.dataset}, seed {record.config.seed}"
         for (_, kind), record in records.items()
         if kind == "main" or chapter
     )
-    small = any(record.config.dataset == "mnist5k" for record in records.values())
-    table(
-        shown,
-        f"Claims of the paper and what we measure ({pairs}); brackets are 95% intervals."
-        + (" The embedded data stand in for MNIST here: no verdict on the paper." if small else ""),
-    )
-    return claims
+    caption = f"Claims of the paper and what we measure ({pairs}); brackets are 95% intervals."
+    table(shown, caption, name=name or f"claims-{chapter or 'all'}", fold=False)
 
 
 def _claim_cell(claim, link: bool) -> str:
     place = f"Section {claim.place}" if claim.place[0].isdigit() else claim.place
     about = f"{place}: “{claim.quote}”. Rule: {claim.rule}."
     if link:
-        about += f' <a href="{claim.chapter}.html">Chapter {int(claim.chapter[:2])}</a>'
+        about += (
+            f' <a href="{claim.chapter}.html#claim-{claim.name}">'
+            f"Evidence in chapter {int(claim.chapter[:2])}</a>"
+        )
     return f"{claim.claim}<br><small>{about}</small>"

@@ -16,9 +16,11 @@ __all__ = [
     "StoreError",
     "file_hash",
     "load_json",
+    "load_sealed",
     "load_tensors",
     "save_json",
     "save_tensors",
+    "sealed",
     "write_atomically",
 ]
 
@@ -146,12 +148,40 @@ def load_json(path: str | Path):
     Raises
     ------
     DamagedFile
-        If the file is missing or is not JSON.
+        If the file is missing, is not JSON, or is nested too deeply to be read.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DamagedFile(f"{path}: expected a JSON file; found {error}") from error
+
+
+def sealed(content: Mapping) -> dict:
+    """Return JSON-able content with a checksum of all of it under the key ``sha256``.
+
+    Examples
+    --------
+    >>> sealed({"a": 1})["sha256"][:8]
+    'f9d86028'
+    """
+    content = {key: value for key, value in content.items() if key != "sha256"}
+    text = json.dumps(content, sort_keys=True).encode()
+    return {**content, "sha256": hashlib.sha256(text).hexdigest()}
+
+
+def load_sealed(path: str | Path) -> dict:
+    """Return the content of a JSON file that `sealed` made, checksum and all.
+
+    Raises
+    ------
+    DamagedFile
+        If the file is missing, is no JSON object, or its content differs from its checksum.
+    """
+    content = load_json(path)
+    expected = content.get("sha256") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or sealed(content)["sha256"] != expected:
+        raise DamagedFile(f"{path}: its content is not what its SHA-256, {expected}, says")
+    return content
 
 
 def file_hash(path: str | Path) -> str:

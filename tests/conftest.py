@@ -169,7 +169,7 @@ def _make_record(
         pairs=pd.DataFrame(pairs),
         statistics=pd.DataFrame(statistics, columns=["pair", "layer", "statistic", "value"]),
         timings=pd.DataFrame(timings, columns=["pair", "step", "seconds"]),
-        manifest={"name": "by hand", "machine": "none", "sessions": []},
+        manifest={"machine": "none", "sessions": [], "data_fingerprint": "by hand"},
         folder=Path("by hand"),
     )
 

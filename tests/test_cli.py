@@ -422,7 +422,7 @@ def test_a_record_that_differs_has_status_1(copied, own_data, capsys):
     curves.to_parquet(path)
     manifest = store.load_json(copied / "manifest.json")
     manifest["files"][path.name] = store.file_hash(path)
-    store.save_json(copied / "manifest.json", manifest)
+    store.save_json(copied / "manifest.json", store.sealed(manifest))
     assert main(["verify", copied.name, "--pairs", "2", "--data", str(own_data)]) == 1
     assert "recomputation of 2 pairs DIFFERS from the record" in capsys.readouterr().out
     words = ["--pairs", "1", "--tolerance", "0.5", "--data", str(own_data)]

@@ -132,9 +132,7 @@ def load_data(
 
     Notes
     -----
-    mnist, cifar10 and mnist5k are checked against a known fingerprint. For fashion-mnist and
-    cifar100 none is known yet: only shapes and classes are checked, and, where they are
-    downloaded, the MD5 sums that torchvision publishes.
+    Every known data set is checked against its fingerprint.
 
     The content order departs from the paper, which keeps the order of the files: a prefix is then
     a random-looking sample, the same for everybody.
