@@ -143,14 +143,14 @@ def _alignment(data: dict) -> Alignment:
 
 
 def _open(page: Page, kind: str) -> tuple[Locator, Locator]:
-    figure = page.locator(f"figure.sc-{kind}[data-ready]")
+    figure = page.locator(f".sc-{kind}[data-ready]")
     figure.wait_for(timeout=_WAIT)
     return figure, figure.get_by_role("slider")
 
 
 def page_data(page: Page, kind: str) -> dict:
     """Return the JSON that a figure of the page holds."""
-    script = page.locator(f"figure.sc-{kind} script[type='application/json']")
+    script = page.locator(f".sc-{kind} script[type='application/json']")
     return json.loads(script.text_content())
 
 

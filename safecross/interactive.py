@@ -7,15 +7,12 @@ Jupyter, and asks nothing of any other host.
 
 import base64
 import html
-import io
 import json
-import re
 import zlib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -28,7 +25,7 @@ from .crossover import GRID, crossover_curve
 from .experiment import Record
 from .metrics import evaluate
 from .network import Network, check_same_architecture
-from .plots import colour, figure
+from .plots.page import INK, colour, figure, svg
 
 __all__ = [
     "crossing",
@@ -407,38 +404,28 @@ def _draw_crossing(curves: Mapping, parents: float) -> Figure:
     for operator, curve in curves.items():
         label = _describe(operator)["label"]
         ax.plot(curve.t, curve.accuracy, color=colour(operator), linewidth=2, label=label)
-    ax.axhline(parents, color="black", linestyle="--", linewidth=1)
+    ax.axhline(parents, color=INK, linestyle="--", linewidth=1)
     ax.set(xlabel="crossover point t", ylabel="accuracy of the child")
     fig.legend(loc="outside lower center", ncols=4)
     return fig
 
 
-def _svg(fig: Figure, alt: str) -> str:
-    """Return a figure as SVG on no ground, whose black is the colour of the page's text."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": alt}):
-        fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    plt.close(fig)
-    text = re.sub(r"<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
-    text = text[text.index("<svg") :].replace("#000000", "currentColor")
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r"<text ", '<text fill="currentColor" ', text)
-    text = re.sub(r"\d+\.\d{2,}", lambda found: f"{float(found[0]):.4g}", text)  # a third smaller
-    return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" ', 1)
-
-
 def _page_part(kind: str, data: dict, fig: Figure, caption: str, alt: str) -> str:
+    """Return a figure of the form that the book numbers: see `safecross.numbering`."""
     static = resources.files("safecross") / "static"
     style, shared, program = (
         (static / name).read_text(encoding="utf-8")
         for name in ("touch.css", "touch.js", f"{kind}.js")
     )
     content = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    drawing, legend = svg(fig, kind)
+    plt.close(fig)
+    words = html.escape(alt, quote=True)
     return (
-        f'<figure class="sc-touch sc-{kind}">\n<style>\n{style}</style>\n'
-        f'<div class="sc-plain">{_svg(fig, alt)}</div>\n'
-        f"<figcaption>{html.escape(caption)}</figcaption>\n"
+        f'<figure class="sc-figure" id="fig-{kind}"><div class="sc-touch sc-{kind}">\n'
+        f'<style>\n{style}</style>\n<div class="sc-plain"><div class="sc-panels" role="img" '
+        f'tabindex="0" aria-label="{words}">{drawing}</div>{legend}</div>\n'
         f'<script type="application/json">{content}</script>\n'
-        f"<script>\n(() => {{\n{shared}{program}}})();\n</script>\n</figure>\n"
+        f"<script>\n(() => {{\n{shared}{program}}})();\n</script>\n</div>\n"
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>\n"
     )

@@ -25,7 +25,7 @@ function nextNumber() {
 
 /** Start every figure of a kind that has not started yet; its plain picture goes. */
 async function startFigures(kind, start) {
-  for (const figure of document.querySelectorAll(`figure.sc-${kind}:not([data-started])`)) {
+  for (const figure of document.querySelectorAll(`.sc-${kind}:not([data-started])`)) {
     figure.dataset.started = "";
     const data = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
     const panel = make("div", { class: "sc-panel" });

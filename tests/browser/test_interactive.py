@@ -1,7 +1,6 @@
 """The figures to touch, used in a real browser: keyboard, mouse, touch, light and dark."""
 
 import copy
-import shutil
 
 import pytest
 
@@ -12,15 +11,16 @@ from safecross.paper import main_config
 pytestmark = pytest.mark.browser
 api = pytest.importorskip("playwright.sync_api", reason="needs `pip install safecross[check]`")
 
-from checkbook.figures import (  # noqa: E402 - needs Playwright
+from checkbook.axe import MissingToolError  # noqa: E402 - below needs Playwright
+from checkbook.figures import (  # noqa: E402
     Crossing,
     check_crossing,
     check_explorer,
     page_data,
     read_crossing,
 )
+from checkbook.views import find_browser  # noqa: E402
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OPTIONS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 MODES = {"light": ("white", "#222832"), "dark": ("#121212", "#ced6dd")}
 SIDE = 12  # pixels of a test image
@@ -41,7 +41,8 @@ FAINT = """() => {
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const ground = getComputedStyle(document.body).backgroundColor;
-  const walker = document.createTreeWalker(document.querySelector("figure"), NodeFilter.SHOW_TEXT);
+  const figure = document.querySelector(".sc-touch");
+  const walker = document.createTreeWalker(figure, NodeFilter.SHOW_TEXT);
   const faint = [];
   while (walker.nextNode()) {
     const parent = walker.currentNode.parentElement;
@@ -58,9 +59,10 @@ FAINT = """() => {
 
 @pytest.fixture(scope="module")
 def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
+    try:
+        path = find_browser()
+    except MissingToolError as error:
+        pytest.skip(str(error))
     with api.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         yield opened
@@ -111,7 +113,7 @@ def visit(browser, pages):
         page.on("request", lambda r: r.url.startswith("file:") or wrong.append(r.url))
         page.goto((pages / f"{kind}-{mode}.html").as_uri())
         if options.get("java_script_enabled", True):
-            page.locator("figure[data-ready]").wait_for()
+            page.locator(".sc-touch[data-ready]").wait_for()
         return page
 
     yield open_page
@@ -224,6 +226,6 @@ def test_faint_words_would_be_noticed(visit):
 @pytest.mark.parametrize("kind", ["explorer", "crossing"])
 def test_without_scripts_the_plain_figure_stays(visit, kind):
     page = visit(kind, java_script_enabled=False)
-    assert page.locator(".sc-plain svg[role=img]").bounding_box()["width"] > 300
+    assert page.locator(".sc-plain [role=img]").bounding_box()["width"] > 300
     assert page.locator("input").count() == 0
     assert visit(kind).locator(".sc-plain").count() == 0
