@@ -107,13 +107,15 @@ def explorer_data(records: Mapping[str, Record]) -> dict:
     }
 
 
-def explorer_html(records: Mapping[str, Record]) -> str:
+def explorer_html(records: Mapping[str, Record], name: str = "explorer") -> str:
     """Return the explorer of some records' curves as HTML.
 
     Parameters
     ----------
     records : mapping of str to Record
         By data set; all on one grid of t.
+    name : str
+        What links to it say after ``fig-``.
 
     Raises
     ------
@@ -128,26 +130,30 @@ def explorer_html(records: Mapping[str, Record]) -> str:
         + " ".join(f"{_DATASETS.get(name, name)}: {_about(r)}." for name, r in records.items())
     )
     alt = f"Loss and accuracy along t on {labels}, a line each for naive, SC-CCA and SC-PwC."
-    return _page_part("explorer", data, _draw_explorer(data), caption, alt)
+    return _page_part("explorer", name, data, _draw_explorer(data), caption, alt)
 
 
-def explorer(records: Mapping[str, Record]) -> None:
+def explorer(records: Mapping[str, Record], name: str = "explorer") -> None:
     """Display the explorer of some records' curves.
 
     Parameters
     ----------
     records : mapping of str to Record
         By data set; all on one grid of t.
+    name : str
+        What links to it say after ``fig-``.
 
     Raises
     ------
     ValueError
         As `explorer_data`.
     """
-    display(HTML(explorer_html(records)))
+    display(HTML(explorer_html(records, name)))
 
 
-def write_explorer(path: Path, records: Mapping[str, Record]) -> None:
+def write_explorer(
+    path: Path, records: Mapping[str, Record], name: str = "explorer-landing"
+) -> None:
     """Write the explorer to a file that a page which is not executed includes.
 
     Parameters
@@ -156,13 +162,15 @@ def write_explorer(path: Path, records: Mapping[str, Record]) -> None:
         File to write; an existing one is replaced.
     records : mapping of str to Record
         By data set; all on one grid of t.
+    name : str
+        What links to it say after ``fig-``.
 
     Raises
     ------
     ValueError
         As `explorer_data`.
     """
-    Path(path).write_text(explorer_html(records), encoding="utf-8")
+    Path(path).write_text(explorer_html(records, name), encoding="utf-8")
 
 
 def quantise(theta: Network) -> Network:
@@ -277,6 +285,7 @@ def crossing(
     y,
     image_shape: tuple[int, int],
     about: str = "",
+    name: str = "crossing",
 ) -> None:
     """Display two networks that the reader crosses over: draw a digit, slide, choose an alignment.
 
@@ -286,6 +295,8 @@ def crossing(
         As for `crossing_data`.
     about : str
         Where networks and images come from, for the caption.
+    name : str
+        What links to it say after ``fig-``.
 
     Raises
     ------
@@ -305,7 +316,7 @@ def crossing(
     found = "; ".join(f"{op} {curve.accuracy[middle]:.1%}" for op, curve in curves.items())
     alt = f"Accuracy of the child along t, a line for each operator. Halfway: {found}."
     fig = _draw_crossing(curves, np.mean(shares))
-    display(HTML(_page_part("crossing", data, fig, caption, alt)))
+    display(HTML(_page_part("crossing", name, data, fig, caption, alt)))
 
 
 def _forms(record: Record) -> dict[str, str]:
@@ -410,7 +421,7 @@ def _draw_crossing(curves: Mapping, parents: float) -> Figure:
     return fig
 
 
-def _page_part(kind: str, data: dict, fig: Figure, caption: str, alt: str) -> str:
+def _page_part(kind: str, name: str, data: dict, fig: Figure, caption: str, alt: str) -> str:
     """Return a figure of the form that the book numbers: see `safecross.numbering`."""
     static = resources.files("safecross") / "static"
     style, shared, program = (
@@ -418,11 +429,11 @@ def _page_part(kind: str, data: dict, fig: Figure, caption: str, alt: str) -> st
         for name in ("touch.css", "touch.js", f"{kind}.js")
     )
     content = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    drawing, legend = svg(fig, kind)
+    drawing, legend = svg(fig, name)
     plt.close(fig)
     words = html.escape(alt, quote=True)
     return (
-        f'<figure class="sc-figure" id="fig-{kind}"><div class="sc-touch sc-{kind}">\n'
+        f'<figure class="sc-figure" id="fig-{name}"><div class="sc-touch sc-{kind}">\n'
         f'<style>\n{style}</style>\n<div class="sc-plain"><div class="sc-panels" role="img" '
         f'tabindex="0" aria-label="{words}">{drawing}</div>{legend}</div>\n'
         f'<script type="application/json">{content}</script>\n'
