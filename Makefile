@@ -8,20 +8,26 @@ PROFILE ?= quick
 ifeq ($(SAFECROSS_PYTHON),)
 PY    := $(VENV)/bin/python
 READY := $(VENV)/.ready
+CHECK := $(VENV)/.check
 else
 PY    := $(SAFECROSS_PYTHON)
 READY :=
+CHECK :=
 endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test lint notebooks verify bench clean
+.PHONY: help book check-book test lint notebooks verify bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: $(READY) ## execute the chapters and build the book: PROFILE=quick (default) or paper
 	$(PY) -m safecross book --profile $(PROFILE)
+
+check-book: $(CHECK) ## look at the built book in Chromium or Chrome, every page: after make book
+	$(PY) -m pytest -q -m browser tests/test_checkbook.py
+	$(PY) -m checkbook
 
 # One thread for each of the test workers: together they use the cores, and do not fight over them.
 test: lint ## lint, then run all the tests
@@ -49,4 +55,8 @@ $(VENV)/.ready: constraints.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name yours with PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -c constraints.txt -e '.[book,test]'
+	touch $@
+
+$(VENV)/.check: $(VENV)/.ready
+	$(VENV)/bin/python -m pip install -c constraints.txt -e '.[book,test,check]'
 	touch $@

@@ -77,7 +77,11 @@ def test_the_conda_environment_takes_its_versions_from_the_constraints():
     assert pip[0] == "-c constraints.txt"
     ((extras,),) = [re.findall(r"^-e \.\[(.*)\]$", line) for line in pip[1:]]
     assert set(extras.split(",")) == {"book", "test"} <= set(EXTRAS)
-    assert {d.partition("=")[0] for d in conda} == {"python", "make", "pip"}
+    names = dict(d.partition("=")[::2] for d in conda)
+    assert set(names) == {"python", "make", "pip", "pytorch-cpu", "torchvision"}
+    # The builds for processors: what pip asks for is there, and it fetches none with CUDA.
+    assert names["pytorch-cpu"] == PINS["torch"]
+    assert names["torchvision"] == f"{PINS['torchvision']}=cpu*"
     (python,) = [d.removeprefix("python=") for d in conda if d.startswith("python=")]
     assert PROJECT["requires-python"] == f">={python}"
     assert f"python{python}" in (ROOT / "Makefile").read_text()
@@ -91,7 +95,8 @@ def workflow_text(name: str) -> str:
 
 def test_the_workflows_run_the_commands_of_the_readme():
     assert "run: make test" in workflow_text("tests")
-    assert "run: make book" in workflow_text("tests")
+    assert "run: make book\n" in workflow_text("tests")
+    assert "run: make check-book" in workflow_text("tests")
     assert "run: make book" in workflow_text("pages")
     assert f"path: {STAGE.as_posix()}/_build/html\n" in workflow_text("pages")
 
@@ -120,7 +125,7 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess:
 
 
 def test_make_alone_lists_every_target():
-    listed = re.findall(r"^  make (\w+)", run("make").stdout, flags=re.MULTILINE)
+    listed = re.findall(r"^  make ([\w-]+)", run("make").stdout, flags=re.MULTILINE)
     (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     assert listed == phony.split()
 
