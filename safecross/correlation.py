@@ -96,10 +96,8 @@ class LayerPair:
     _kept: dict = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
-        for name, layer in zip(("la", "lb"), _layers(self.la, self.lb), strict=True):
+        for name, layer in zip(("la", "lb"), _layers(self.la, self.lb, single=True), strict=True):
             object.__setattr__(self, name, layer)
-        if self.la.ndim != 2:
-            raise ValueError(f"a layer pair holds one pair; found shape {tuple(self.la.shape)}")
 
     @property
     def n(self) -> int:
@@ -271,10 +269,13 @@ def _standardised(layer: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return columns, deviations.squeeze(-2)
 
 
-def _layers(la, lb) -> tuple[torch.Tensor, torch.Tensor]:
+def _layers(la, lb, single: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     """Return both layers as matrices without gradients; one object if they are one."""
     a = checks.as_matrix("activations of a", la).detach()
     b = a if lb is la else checks.as_matrix("activations of b", lb).detach()
+    for layer in (a, b) if single else ():
+        if layer.ndim != 2:
+            raise ValueError(f"a layer pair holds one pair; found shape {tuple(layer.shape)}")
     _check_examples(a, b)
     return a, b
 
