@@ -281,10 +281,10 @@ def as_labels(y, n: int, n_classes: int | None = None) -> torch.Tensor:
 
 def _remedy(y: torch.Tensor, n: int) -> str:
     if y.shape == (n,):
-        return ". Whole numbers become labels by y.astype(int)"
+        return ". Whole numbers become labels by np.asarray(y).astype(int)"
     if y.shape == (n, 1):
-        return ". A column becomes labels by np.ravel(y)"
-    return ". One-hot rows become labels by np.argmax(y, axis=1)" if y.shape[:-1] == (n,) else ""
+        return ". A column becomes labels by np.asarray(y).ravel()"
+    return ". One-hot rows become labels by np.asarray(y).argmax(1)" if y.shape[:-1] == (n,) else ""
 
 
 # Numbers, flags, lists ------------------------------------------------------------------------

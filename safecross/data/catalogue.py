@@ -115,7 +115,7 @@ def find_known(name: str) -> Known:
 
 
 def expand(path: str | os.PathLike) -> Path:
-    """Return a path with `~` and `~user` as their home folders; an unknown user's stays as it is."""
+    """Return a path with `~` and `~user` as home folders; an unknown user's stays as it is."""
     return Path(os.path.expanduser(path))  # Path.expanduser raises RuntimeError there
 
 
