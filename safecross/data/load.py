@@ -181,7 +181,7 @@ def check_name(name: str | os.PathLike) -> None:
     >>> check_name("mnist"), check_name("no/such/file.npz")
     (None, None)
     """
-    if not is_path(name) and not os.path.isfile(name):
+    if not is_path(name) and not (isinstance(name, str) and os.path.isfile(name)):
         find_known(name)
 
 
