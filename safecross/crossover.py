@@ -118,7 +118,7 @@ def barrier(t, loss) -> float:
     Raises
     ------
     ValueError
-        If 0 or 1 is missing from `t`, the lengths differ, or an entry is not a finite number.
+        If 0 or 1 is missing from `t`, the lengths differ, or a loss in between is not finite.
 
     Examples
     --------
@@ -134,9 +134,10 @@ def barrier(t, loss) -> float:
             "a barrier needs one loss for each t, and t = 0 and t = 1 among them; "
             f"found {loss.size} losses and t = {t.tolist()}"
         )
-    checks.finite("loss", torch.from_numpy(loss))
+    between = (t >= 0) & (t <= 1)
+    checks.finite("losses between the parents", torch.from_numpy(loss[between]))
     line = (1 - t) * loss[t == 0][0] + t * loss[t == 1][0]
-    return float((loss - line)[(t >= 0) & (t <= 1)].max())
+    return float((loss - line)[between].max())
 
 
 class FirstLayer:

@@ -468,7 +468,9 @@ def test_t_may_come_in_any_form(make):
 
 
 def test_a_barrier_has_no_height_where_a_loss_is_missing():
-    assert "loss must be finite" in refused(lambda: barrier([0.0, 0.5, 1.0], [1.0, np.nan, 1.0]))
+    message = refused(lambda: barrier([0.0, 0.5, 1.0], [1.0, np.nan, 1.0]))
+    assert message.startswith("losses between the parents must be finite; found 1 ")
+    assert barrier([0.0, 0.5, 1.0, 2.0], [1.0, 3.0, 1.0, np.inf]) == 2  # beyond the parents
 
 
 @pytest.mark.parametrize(
