@@ -415,6 +415,14 @@ def test_each_penalty_goes_with_each_kind_of_weights(views, penalty, weights):
         ({"weights": None}, "unknown weights None"),
         ({"tolerance": -1e-9}, r"tolerance must lie in \[0, 1\)"),
         ({"tolerance": 1.0}, r"tolerance must lie in \[0, 1\)"),
+        ({"tolerance": "0.1"}, r"tolerance must lie in \[0, 1\); found '0.1'"),
+        ({"ridge": []}, r"ridge must be finite and >= 0; found \[\]"),
+        ({"ridge": "1"}, "ridge must be finite and >= 0; found '1'"),
+        ({"ridge": 1j}, "ridge must be finite and >= 0; found 1j"),
+        ({"ridge": 10**400}, "ridge must be finite and >= 0; found 1000"),
+        ({"directions": np.array(2.5)}, r"directions must be a whole number .*found array\(2.5\)"),
+        ({"directions": torch.tensor(2.5)}, "directions must be a whole number .*found tensor"),
+        ({"standardise": "no"}, "standardise must be true or false; found 'no'"),
     ],
 )
 def test_options_out_of_range_are_refused(views, options, message):
