@@ -450,6 +450,32 @@ def test_the_command_line_with_two_workers_is_cut_off(small_config, long_run, ru
     assert found["pairs"] == 300
 
 
+#: Makes every worker but the first take its time to start; Python reads it before all else.
+LATE_WORKERS = """
+import os, sys, time
+if any("popen_loky" in word for word in sys.orig_argv):
+    try:
+        os.mkdir(os.environ["FIRST_WORKER"])
+    except FileExistsError:
+        time.sleep(60)
+"""
+
+
+def test_ctrl_c_while_a_worker_starts_prints_one_line(small_config, runs, tmp_path, monkeypatch):
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "sitecustomize.py").write_text(LATE_WORKERS)
+    monkeypatch.setenv("FIRST_WORKER", str(tmp_path / "first"))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'late'}:{os.environ.get('PYTHONPATH', '')}")
+    words = ["run", small_config.dataset, "--pairs", "300", "--widths", "5,4", "--workers", "2"]
+    process = command(*words, "--epochs", "2", "--operators", "naive", "sc-pwc")
+    wait_until(lambda: len(pair_files(runs)) > 1, lambda: process.poll() is None)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (out, err) == ("", "safecross: interrupted; what was finished is kept\n")
+    assert process.returncode == 130
+    assert 1 < len(pair_files(runs)) < 300
+
+
 def test_the_peak_of_memory_is_this_process_own():
     code = "from safecross.experiment import peak_memory; print(peak_memory())"
     block = np.ones(10**8)  # what the parent holds is not the child's
