@@ -81,6 +81,23 @@ def test_a_truncated_file_is_noticed(saved, share):
         load_tensors(saved)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"shape":[2,3]', b'"shape":[3,2]'),
+        (b'"shape":[2,3]', b'"shape":[6]  '),
+        (b'"dtype":"BF16"', b'"dtype":"F16" '),
+        (b'"half":', b'"help":'),
+    ],
+)
+def test_shapes_types_and_names_are_under_the_checksum_too(saved, old, new):
+    content = saved.read_bytes()
+    assert content.count(old) == 1 and len(new) == len(old)
+    saved.write_bytes(content.replace(old, new))
+    with pytest.raises(DamagedFile, match=r"expected SHA-256 .* of its content; found"):
+        load_tensors(saved)
+
+
 def test_metadata_is_under_the_checksum_too(saved):
     content = saved.read_bytes()
     assert content.count(b'"seed":"3"') == 1
