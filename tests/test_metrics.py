@@ -133,3 +133,13 @@ def test_logits_that_are_not_numbers_and_unknown_variants_are_refused():
         accuracy(torch.zeros(0, 2), [])
     with pytest.raises(ValueError, match="unknown softmax 'matrx': did you mean 'matrix'"):
         cross_entropy([[0.0, 0.0]], [0], "matrx")
+
+
+def test_the_softmax_of_the_notebook_clips_shares_of_1_too():
+    loss = cross_entropy([[800.0, 0.0]], [0], "matrix").item()
+    assert loss == pytest.approx(1e-15, rel=0.2)
+
+
+def test_labels_of_a_population_are_held_against_the_classes():
+    with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\); found 3 to 3"):
+        accuracy(torch.zeros(2, 9, 3), [3] * 9)
