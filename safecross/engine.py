@@ -4,6 +4,7 @@ import contextlib
 import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -103,7 +104,20 @@ def start(
         parallel = joblib.Parallel(
             n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch=ahead
         )
-        yield parallel, n_jobs
+        yield lambda tasks: _hand_out(parallel, tasks), n_jobs
+
+
+def _hand_out(parallel: joblib.Parallel, tasks: Iterable) -> Iterator:
+    """Start on the tasks with Ctrl-C held back, which the workers that start now inherit.
+
+    One that is still importing would else print where it was, before its initializer is called.
+    """
+    resource_tracker.ensure_running()  # it starts with the first worker and would lift the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return parallel(tasks)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -529,3 +529,11 @@ def test_options_are_checked_without_data():
         check_cca_options(directions=5, widest=4)
     with pytest.raises(ValueError, match="ridge must be finite and >= 0; found True"):
         check_cca_options(ridge=True)
+
+
+@pytest.mark.parametrize(("p_value", "expected"), [(0.03, 1), (0.07, 0)])
+def test_bartlett_tests_at_5_percent_unless_told_otherwise(p_value, expected):
+    rho = math.sqrt(1 - math.exp(-chi2.isf(p_value, 1) / (50 - 1 - 1.5)))
+    found = bartlett_test(result_of([rho], 1, 1, 50))
+    assert found.p_values[0] == pytest.approx(p_value)
+    assert found.n_significant == expected

@@ -218,3 +218,26 @@ def test_what_is_kept_is_computed_once_and_equals_what_is_not(monkeypatch):
     assert cca_of_pair(pair, directions=2, standardise=False) is not first
     assert cca_of_pair(pair, directions=3) is not first
     assert pair.keep("mine", lambda: 1) == pair.keep("mine", lambda: 2) == 1
+
+
+def test_the_layers_are_left_as_they_are():
+    la, lb = (torch.from_numpy(draw(9, 3, seed)) for seed in (0, 1))
+    before = la.clone(), lb.clone()
+    correlation(la, lb)
+    LayerPair(la, lb).bases(True)
+    assert torch.equal(la, before[0]) and torch.equal(lb, before[1])
+
+
+def test_a_dead_neuron_of_one_layer_of_a_stack_is_dead_in_that_one_only():
+    stack = torch.from_numpy(np.stack([draw(9, 3, 0), draw(9, 3, 1), draw(9, 3, 2)]))
+    stack[1, :, 0] = 0.1
+    for found, layer in zip(correlation(stack), stack, strict=True):
+        torch.testing.assert_close(found, correlation(layer))
+
+
+def test_a_layer_pair_lets_go_of_its_standardised_columns():
+    pair = LayerPair(draw(9, 3, 0), draw(9, 4, 1))
+    pair.bases(True)
+    assert not {"_view_a", "_view_b"} & set(vars(pair))
+    with pytest.raises(TypeError):
+        LayerPair(draw(9, 3, 0), draw(9, 4, 1), {})

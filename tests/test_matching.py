@@ -349,3 +349,9 @@ def test_weights_that_are_no_components_are_refused(match, wa, wb, message):
 def test_the_rank_rule_needs_equal_widths():
     with pytest.raises(ValueError, match="layers of equal width; found 2 and 3"):
         match_components_by_rank(np.zeros((2, 1)), np.zeros((3, 1)))
+
+
+def test_greedy_counts_a_dead_neuron_of_a_as_opposite():
+    """It ties with a living one of correlation -1, and the first of them is taken."""
+    found = match_greedy([[0.0, 0.0], [-1.0, 0.5]])
+    assert (found.la.tolist(), found.lb.tolist()) == ([0, 1], [0, 1])
