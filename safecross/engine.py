@@ -1,6 +1,7 @@
 """Where tasks run: processes of this machine, or a Dask cluster; joblib is the only interface."""
 
 import contextlib
+import multiprocessing.resource_tracker
 import os
 import signal
 import threading
@@ -219,6 +220,7 @@ def _loky(processes: int) -> Iterator[int]:
     with (
         joblib.parallel_config(backend="loky", initializer=_serve, initargs=(os.getpid(),)),
         warnings.catch_warnings(),
+        _quiet_about_lost_tasks(),
     ):
         # Loky replaces a worker that has grown, as one does that has loaded a second data set.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given")
@@ -231,6 +233,22 @@ def _loky(processes: int) -> Iterator[int]:
                 "a worker process was killed, perhaps for want of memory: run the same command "
                 "again, with fewer workers; what was finished is kept"
             ) from error
+
+
+@contextlib.contextmanager
+def _quiet_about_lost_tasks() -> Iterator[None]:
+    """Say nothing of the KeyError of loky's thread whose tasks were just taken away by Ctrl-C."""
+    hook = threading.excepthook
+
+    def tell(about) -> None:
+        if about.exc_type is not KeyError or about.thread.name != "ExecutorManagerThread":
+            hook(about)
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
 
 
 def _serve(caller: int) -> None:
@@ -265,6 +283,8 @@ def _held_back(arrived: list[int]) -> Iterator[None]:
 
     Workers inherit Ctrl-C blocked: they would print where they were.
     """
+    # It unblocks Ctrl-C when it starts (until Python 3.12), and is therefore started before.
+    multiprocessing.resource_tracker.ensure_running()
     with contextlib.ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):

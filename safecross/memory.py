@@ -9,7 +9,7 @@ from .correlation import alignment_memory
 __all__ = ["pair_memory"]
 
 #: Bytes of a process that has PyTorch loaded.
-PROCESS = 300 * 2**20
+PROCESS = 400 * 2**20
 
 #: Bytes of a float32 and of a float64.
 SINGLE, DOUBLE = 4, 8
@@ -61,8 +61,8 @@ def _parameters(widths: Sequence[int]) -> int:
 
 def _training(config: Config, widths: Sequence[int], n_train: int, together: int) -> int:
     networks = 1 if together == 1 else 2 * together
-    # Initial weights, weights, their gradient and two moments; and the parents that are done.
-    weights = 5 * networks * _parameters(widths) + 2 * max(together, 1) * _parameters(widths)
+    # Initial weights, alone and stacked; weights, their gradient and two moments; the result.
+    weights = 7 * networks * _parameters(widths)
     batch = min(config.batch_size, n_train)
     # Activations and the gradients with respect to them.
     passes = 3 * networks * batch * sum(widths)

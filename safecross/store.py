@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 __all__ = [
     "DamagedFile",
@@ -157,7 +157,8 @@ def save_tensors(
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     metadata = {str(k): str(v) for k, v in metadata.items() if k != "sha256"}
     metadata["sha256"] = _digest(tensors, metadata)
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+    # `save_file` would put a file of its own, without our lock, in the place of the temporary one.
+    write_atomically(path, lambda temporary: temporary.write_bytes(save(tensors, metadata)))
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

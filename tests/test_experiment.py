@@ -533,16 +533,16 @@ def test_half_written_files_are_ignored(small_config, small_run, runs):
 
 
 def test_a_full_disk_keeps_the_pairs_done_before(small_config, small_run, runs, monkeypatch):
-    save = store.save_file
+    write = Path.write_bytes
     writes = itertools.count(1)
 
-    def fill_up(tensors, path, metadata):
+    def fill_up(path, content):
         if next(writes) > 7:  # two pairs and the parents of the next one; it takes the next
-            Path(path).write_bytes(b"half of it")
+            write(path, b"half of it")
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(tensors, path, metadata)
+        write(path, content)
 
-    monkeypatch.setattr(store, "save_file", fill_up)
+    monkeypatch.setattr(Path, "write_bytes", fill_up)
     with pytest.raises(StoreError, match=r"cannot write .*: .*No space left.*Free some") as caught:
         run(small_config, workers=1)
     assert len(str(caught.value).splitlines()) == 1

@@ -183,21 +183,22 @@ def test_ctrl_c_while_workers_start_prints_one_line(long_config, runs, moment):
 
 def test_an_interruption_in_the_middle_of_a_start_comes_after_it(monkeypatch):
     """Half a start cannot be undone; the workers are stopped when all of them are there."""
-    launch = joblib.externals.loky.backend.popen_loky_posix.Popen._launch
-    started = []
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.backend.popen_loky_posix import Popen
+
+    get_reusable_executor().shutdown()  # whose workers may be there already
+    launch, started = Popen._launch, []
 
     def interrupted(self, process):
         started.append(self)
         signal.raise_signal(signal.SIGINT)
         launch(self, process)
 
-    monkeypatch.setattr(
-        joblib.externals.loky.backend.popen_loky_posix.Popen, "_launch", interrupted
-    )
+    monkeypatch.setattr(Popen, "_launch", interrupted)
     with engine.start(workers=2) as (parallel, _), pytest.raises(KeyboardInterrupt):
         parallel(joblib.delayed(abs)(i) for i in range(9))
+    assert len(started) == 2
     wait_until(lambda: all(p.poll() is not None for p in started), seconds=10)
-    assert len(started) >= 2
 
 
 def test_a_programs_own_handling_of_sigterm_is_left_to_it():
@@ -220,28 +221,26 @@ def test_a_programs_own_handling_of_sigterm_is_left_to_it():
 
 
 WRITERS = {
-    "text": lambda path: path.write_text("whole"),
-    "tensors": lambda path: store.save_file({"a": torch.zeros(3)}, path, {}),
-    "parquet": lambda path: pd.DataFrame({"a": [1]}).to_parquet(path),
+    "json": lambda path: store.save_json(path, {}),
+    "tensors": lambda path: store.save_tensors(path, {"a": torch.zeros(3)}, {}),
+    "table": lambda path: store.write_atomically(path, pd.DataFrame({"a": [1]}).to_parquet),
 }
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS.keys())
-def test_only_files_of_dead_writers_are_swept(tmp_path, write):
+def test_only_files_of_dead_writers_are_swept(tmp_path, monkeypatch, write):
     dead = tmp_path / "a" / ".b.txt.xyz.tmp"
     dead.parent.mkdir()
     dead.write_bytes(b"half of it")
+    final = os.replace
 
-    def write_and_sweep(path: Path) -> None:
-        for step in (lambda _: None, write):
-            step(path)
-            code = "import sys; from safecross import store; store.sweep(sys.argv[1])"
-            subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
-            assert path.exists()
+    def sweep_before(temporary, path) -> None:
+        store.sweep(tmp_path)
+        final(temporary, path)  # it is there
 
-    store.write_atomically(tmp_path / "b.txt", write_and_sweep)
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["b.txt"]
-    assert not dead.exists()
+    monkeypatch.setattr(os, "replace", sweep_before)
+    write(tmp_path / "b")
+    assert {path.name for path in tmp_path.rglob("*")} == {"a", "b"}
 
 
 def test_a_writer_whose_file_was_swept_before_its_lock_takes_another(tmp_path, monkeypatch):
@@ -361,8 +360,7 @@ print(experiment.peak_memory())
     taken = int(subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path))
     widths = (pixels, *config.hidden, 10)
     announced = pair_memory(config, widths, n_train, n_test, together)
-    print(name, taken / 2**20, announced / 2**20)
-    assert announced / 2.5 < taken < 1.1 * announced
+    assert announced / 2 < taken < announced
 
 
 # Sessions, clocks and disks that are only read
