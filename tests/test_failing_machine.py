@@ -297,7 +297,7 @@ def test_want_of_memory_is_one_line_before_anything_large_is_made(own_data, runs
 
 
 def test_memory_is_that_of_all_workers_together(small_config, runs, monkeypatch):
-    needed = experiment._memory_needed(small_config.replace(dataset=str(small_config.dataset)))
+    needed = experiment._memory_needed(small_config)
     free = SimpleNamespace(available=2 * needed)
     monkeypatch.setattr(engine.psutil, "virtual_memory", lambda: free)
     assert run(small_config, workers=2).manifest["sessions"][0]["workers"] == 2
@@ -544,5 +544,5 @@ def test_no_damage_of_a_file_is_accepted_with_a_changed_meaning(damageable, kind
                 assert all(type(values[name]) is type(declared[name]) for name in values)
         else:
             assert found == whole, damaged
-    print(kind, "refused", refused, "of 250")
+    print(f"{kind}: {refused} of 250 were refused")
     assert refused > (50 if kind == "profile" else 150)
