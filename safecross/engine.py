@@ -1,9 +1,11 @@
 """Where tasks run: processes of this machine, or a Dask cluster; joblib is the only interface."""
 
 import contextlib
+import functools
 import multiprocessing.resource_tracker
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -218,7 +220,7 @@ def _processes(workers: int | None, n_tasks: int | None, memory: int) -> int:
 @contextlib.contextmanager
 def _loky(processes: int) -> Iterator[int]:
     with (
-        joblib.parallel_config(backend="loky", initializer=_serve, initargs=(os.getpid(),)),
+        joblib.parallel_config(backend="loky", initializer=_worker(), initargs=(os.getpid(),)),
         warnings.catch_warnings(),
         _quiet_about_lost_tasks(),
     ):
@@ -251,17 +253,27 @@ def _quiet_about_lost_tasks() -> Iterator[None]:
         threading.excepthook = hook
 
 
-def _serve(caller: int) -> None:
-    """Prepare a worker process: Ctrl-C is the caller's affair, and without it the worker ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(caller,), daemon=True).start()
+@functools.cache
+def _worker() -> Callable[[int], None]:
+    """Return what prepares a worker process: Ctrl-C is its caller's, and without that it ends.
 
+    A nested function travels by value: the worker looks after its caller from the beginning, not
+    only when it has imported PyTorch.
+    """
 
-def _end_with(caller: int) -> None:
-    while os.getppid() == caller:
-        time.sleep(GLANCE)
-    store.finish_writing(FINISH)
-    os._exit(1)
+    def end_with(caller: int) -> None:
+        while os.getppid() == caller:
+            time.sleep(GLANCE)
+        try:
+            sys.modules["safecross.store"].finish_writing(FINISH)
+        finally:  # where nothing is imported yet, nothing is written
+            os._exit(1)
+
+    def prepare(caller: int) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        threading.Thread(target=end_with, args=(caller,), daemon=True).start()
+
+    return prepare
 
 
 def _launched(parallel: joblib.Parallel, tasks: Iterable) -> Iterator:
