@@ -42,6 +42,8 @@ from safecross.chapters import (
     plan_parameters,
     project_root,
 )
+from safecross.findings import LABELS, Published
+from safecross.interactive import write_explorer
 from safecross.pairing import stale_notebooks
 
 __all__ = [
@@ -343,6 +345,11 @@ def _stage(root: Path) -> Path:
     own = [f"{page}.md" for page in list_pages(root) if "/" not in page]
     for name in ("_config.yml", "_toc.yml", "CITATION.cff", *own):
         shutil.copy2(root / name, stage / name)
+    if "explorer.html" in (stage / "book" / "index.md").read_text(encoding="utf-8"):
+        published = Published()
+        write_explorer(
+            stage / "book" / "explorer.html", {name: published.main(name) for name in LABELS}
+        )
     return stage
 
 
