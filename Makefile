@@ -1,4 +1,5 @@
 # `make` alone lists the targets. `make book` and `make test` set up all they need in $(VENV).
+# PIP_CONSTRAINT holds for the build backend too, which pip installs apart.
 # To use an environment of your own instead: make test SAFECROSS_PYTHON=python
 
 PYTHON  ?= python3.11
@@ -8,20 +9,26 @@ PROFILE ?= quick
 ifeq ($(SAFECROSS_PYTHON),)
 PY    := $(VENV)/bin/python
 READY := $(VENV)/.ready
+CHECK := $(VENV)/.check
 else
 PY    := $(SAFECROSS_PYTHON)
 READY :=
+CHECK :=
 endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test lint notebooks verify bench clean
+.PHONY: help book check-book test lint notebooks verify bench mutants clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: $(READY) ## execute the chapters and build the book: PROFILE=quick (default) or paper
 	$(PY) -m safecross book --profile $(PROFILE)
+
+check-book: $(CHECK) ## look at the built book in Chromium or Chrome, every page: after make book
+	$(PY) -m pytest -q -m browser tests/test_checkbook.py
+	$(PY) -m checkbook
 
 # One thread for each of the test workers: together they use the cores, and do not fight over them.
 test: lint ## lint, then run all the tests
@@ -41,6 +48,9 @@ verify: $(READY) ## retrain one random pair of each main record and compare (nee
 bench: $(READY) ## time the package against its peers and the machine
 	$(PY) -m benchmarks
 
+mutants: $(READY) ## break the package in small ways and see whether the tests notice (a quarter of an hour)
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.mutants
+
 clean: ## remove the built book and the caches; keeps the environment, data and runs
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
@@ -48,5 +58,9 @@ clean: ## remove the built book and the caches; keeps the environment, data and 
 $(VENV)/.ready: constraints.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name yours with PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install -c constraints.txt -e '.[book,test]'
+	PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install -c constraints.txt -e '.[book,test]'
+	touch $@
+
+$(VENV)/.check: $(VENV)/.ready
+	$(VENV)/bin/python -m pip install -c constraints.txt -e '.[book,test,check]'
 	touch $@

@@ -55,7 +55,7 @@ def _anchors(path: Path) -> frozenset[str]:
 
 
 def list_pages(site: Path) -> list[str]:
-    """List the pages of a site, without the templates of the theme and the redirect to the first."""
+    """List the pages of a site, without the theme's templates and the redirect to the first."""
     names = (path.relative_to(site).with_suffix("").as_posix() for path in site.rglob("*.html"))
     return sorted(n for n in names if not n.startswith("_") and n != "index")
 

@@ -2,6 +2,7 @@
 
 import torch
 
+from . import checks
 from .network import Network
 
 __all__ = ["activations"]
@@ -32,6 +33,8 @@ def activations(network: Network, x) -> list[torch.Tensor]:
     ------
     ValueError
         If the batch is empty, not finite, or has the wrong number of columns.
+    TypeError
+        If `network` is no `Network`.
 
     Notes
     -----
@@ -45,4 +48,6 @@ def activations(network: Network, x) -> list[torch.Tensor]:
     [tensor([[2., 0.],
             [0., 3.]])]
     """
+    if not isinstance(network, Network):
+        raise TypeError(f"expected a Network; found {checks.shown(network)}")
     return network.layers(x)[:-1]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from . import checks
 from .matching import Matching
 from .network import Network, check_same_architecture
 
@@ -80,7 +81,7 @@ def function_difference(network: Network, other: Network, x) -> float:
     Raises
     ------
     ValueError
-        If the examples do not fit the networks.
+        If the examples do not fit the networks, or their numbers of outputs or of networks differ.
 
     Examples
     --------
@@ -90,7 +91,16 @@ def function_difference(network: Network, other: Network, x) -> float:
     >>> function_difference(theta, permute(theta, [[1, 1]]), [[3.0]])
     6.0
     """
-    return float((network(x) - other(x)).abs().max())
+    for theta in (network, other):
+        if not isinstance(theta, Network):
+            raise TypeError(f"expected a Network; found {checks.shown(theta)}")
+    z, z_other = network(x), other(x)
+    if z.shape != z_other.shape:  # which would be broadcast
+        raise ValueError(
+            "expected networks with the same outputs, or populations of one size; found "
+            f"{network!r} and {other!r}"
+        )
+    return float((z - z_other.to(z.device)).abs().max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +114,11 @@ class Alignment:
     matchings : sequence of Matching
         One for each hidden layer.
 
+    Raises
+    ------
+    ValueError, TypeError
+        If they are no list of pairs of lists.
+
     Examples
     --------
     >>> Alignment("by hand", [Matching(np.array([0, 1]), np.array([1, 0]))]).is_one_to_one
@@ -114,7 +129,8 @@ class Alignment:
     matchings: tuple[Matching, ...]
 
     def __post_init__(self):
-        object.__setattr__(self, "matchings", tuple(self.matchings))
+        matchings = checks.as_list("matchings", self.matchings)
+        object.__setattr__(self, "matchings", tuple(Matching(*pairs) for pairs in matchings))
 
     @property
     def lists_a(self) -> list[np.ndarray]:
@@ -150,13 +166,16 @@ class Alignment:
 
 
 def _checked_lists(network: Network, lists: Sequence) -> list[torch.Tensor]:
+    if not isinstance(network, Network):
+        raise TypeError(f"expected a Network; found {checks.shown(network)}")
+    lists = checks.as_list("lists", lists)
     if len(lists) != network.depth:
         raise ValueError(
             f"expected {network.depth} lists, one for each hidden layer; found {len(lists)}"
         )
     checked = []
     for d, (order, p) in enumerate(zip(lists, network.widths[1:-1], strict=True), start=1):
-        order = np.asarray(order)
+        order = checks.as_array(f"the list of hidden layer {d}", order)
         whole = order.shape == (p,) and order.dtype.kind in "iu"
         if not whole or order.min() < 0 or order.max() >= p:
             span = f" from {order.min()} to {order.max()}" if order.size else ""

@@ -42,6 +42,8 @@ from safecross.chapters import (
     plan_parameters,
     project_root,
 )
+from safecross.findings import LABELS, Published
+from safecross.interactive import write_explorer
 from safecross.pairing import stale_notebooks
 
 __all__ = [
@@ -294,7 +296,7 @@ def _show_once(notebook: nbformat.NotebookNode, values: Mapping[str, Any]) -> No
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     (declared,) = (c for c, t in zip(notebook.cells, tags, strict=True) if "parameters" in t)
     lines = declared.source.encode().split(b"\n")
-    for statement in ast.parse(declared.source).body:
+    for statement in reversed(ast.parse(declared.source).body):
         name, old = statement.targets[0].id, statement.value
         if name in values and values[name] != ast.literal_eval(old):
             new = json.dumps(values[name]) if isinstance(values[name], str) else repr(values[name])
@@ -340,8 +342,14 @@ def _stage(root: Path) -> Path:
     stage.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(stage / "book", ignore_errors=True)
     shutil.copytree(root / "book", stage / "book")
-    for name in ("_config.yml", "_toc.yml", "CITATION.cff"):
+    own = [f"{page}.md" for page in list_pages(root) if "/" not in page]
+    for name in ("_config.yml", "_toc.yml", "CITATION.cff", *own):
         shutil.copy2(root / name, stage / name)
+    if "explorer.html" in (stage / "book" / "index.md").read_text(encoding="utf-8"):
+        published = Published()
+        write_explorer(
+            stage / "book" / "explorer.html", {name: published.main(name) for name in LABELS}
+        )
     return stage
 
 
@@ -353,10 +361,8 @@ def _edition(root: Path) -> dict[str, str]:
     def git(*command: str) -> str:
         return subprocess.check_output(["git", "-C", str(root), *command], text=True).strip()
 
-    return {
-        "SAFECROSS_COMMIT": git("describe", "--always", "--dirty"),
-        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH") or git("log", "-1", "--format=%ct"),
-    }
+    built = os.environ.get("SOURCE_DATE_EPOCH") or git("log", "-1", "--format=%ct")
+    return {"SAFECROSS_COMMIT": git("describe", "--always", "--dirty"), "SOURCE_DATE_EPOCH": built}
 
 
 def _excerpt(output: str, stage: Path) -> str:

@@ -111,8 +111,8 @@ def cca(
     Raises
     ------
     ValueError
-        If a view is empty or not finite, the numbers of examples differ, `directions` or
-        `ridge` leaves its range.
+        If a view is empty, not real or not finite, the numbers of examples differ, or an option
+        leaves its range.
 
     Notes
     -----
@@ -186,12 +186,14 @@ def cca_of_pair(
         penalty=penalty,
         weights=weights,
         tolerance=tolerance,
+        standardise=standardise,
         widest=max(pair.sizes),
     )
+    ridge, standardise = float(ridge), bool(standardise)
     values_a, _, values_b, _, _ = pair.bases(standardise)
     ka = _rank(values_a, directions, tolerance)
     kb = _rank(values_b, directions, tolerance)
-    key = ("cca", standardise, ka, kb, float(ridge), penalty)
+    key = ("cca", standardise, ka, kb, ridge, penalty)
     result = pair.keep(key, lambda: _solve(pair, standardise, ka, kb, ridge, penalty))
     if weights == "deflated":
         return pair.keep((*key, weights), lambda: _deflated(result))
@@ -251,13 +253,14 @@ def check_cca_options(
     penalty="norm",
     weights="canonical",
     tolerance=1e-10,
+    standardise=True,
     widest=None,
 ) -> None:
     """Raise ValueError if an option of `cca` is not what it can be.
 
     Parameters
     ----------
-    directions, ridge, penalty, weights, tolerance
+    directions, ridge, penalty, weights, tolerance, standardise
         As for `cca`.
     widest : int, optional
         Largest number of directions, where it is known.
@@ -275,13 +278,14 @@ def check_cca_options(
             )
     elif directions is not None:
         checks.whole_number("directions", directions, 1, widest)
-    if isinstance(ridge, bool | str) or ridge is None or not 0 <= ridge < float("inf"):
-        raise ValueError(f"ridge must be finite and >= 0; found {ridge!r}")
+    if not 0 <= checks.as_number(ridge) < float("inf"):
+        raise ValueError(f"ridge must be finite and >= 0; found {checks.shown(ridge)}")
     for name, value, known in (("penalty", penalty, PENALTIES), ("weights", weights, WEIGHTS)):
         if not isinstance(value, str) or value not in known:
             raise ValueError(checks.unknown(name, value, known))
-    if not 0 <= tolerance < 1:
-        raise ValueError(f"tolerance must lie in [0, 1); found {tolerance!r}")
+    if not 0 <= checks.as_number(tolerance) < 1:
+        raise ValueError(f"tolerance must lie in [0, 1); found {checks.shown(tolerance)}")
+    checks.as_flag("standardise", standardise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,6 +334,8 @@ def bartlett_test(result: CCA, level: float = 0.05) -> BartlettTest:
     ------
     ValueError
         If there are too few examples for the number of directions, or `level` leaves its range.
+    TypeError
+        If `result` is no `CCA`.
 
     Notes
     -----
@@ -345,8 +351,10 @@ def bartlett_test(result: CCA, level: float = 0.05) -> BartlettTest:
     >>> bartlett_test(cca(a, b)).n_significant
     1
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie strictly between 0 and 1; found {level!r}")
+    if not isinstance(result, CCA):
+        raise TypeError(f"expected a CCA; found {checks.shown(result)}")
+    if not 0 < checks.as_number(level) < 1:
+        raise ValueError(f"level must lie strictly between 0 and 1; found {checks.shown(level)}")
     p, q = result.ranks
     rho2 = np.clip(result.correlations.cpu().numpy() ** 2, 0, 1 - 1e-16)
     k = np.arange(len(rho2))

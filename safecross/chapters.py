@@ -104,10 +104,12 @@ def load_profile(name: str | Path, root: Path | None = None) -> Profile:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         profile = Profile(name=path.stem, **content)
-    except (yaml.YAMLError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise BookError(f"profile {path.name} cannot be read: {error}") from error
     maps = [profile.common, profile.chapters]
-    if not all(isinstance(m, dict) for m in maps + list(dict(profile.chapters or {}).values())):
+    if all(isinstance(m, dict) for m in maps):
+        maps += profile.chapters.values()
+    if not all(isinstance(m, dict) for m in maps):
         raise BookError(f"profile {path.name}: `common` and every chapter must map names to values")
     return profile
 

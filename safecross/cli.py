@@ -1,6 +1,7 @@
 """The command line: ``safecross``, also ``python -m safecross``."""
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -259,7 +260,8 @@ def _config(options) -> config.Config:
         "operators",
     )
     changes = {n: getattr(options, n) for n in names if getattr(options, n) is not None}
-    if options.widths:
+    data.check_name(options.dataset)
+    if options.widths is not None:
         try:
             changes["hidden"] = tuple(int(width) for width in options.widths.split(","))
         except ValueError:
@@ -273,6 +275,8 @@ def _run(options) -> None:
     shard = _shard(options.shard)
     if options.products == "bfloat16":
         _say_what_bfloat16_does()
+    if options.backend != "dask":  # whose workers, not this machine, need the device
+        checks.as_device(options.device)
     record = experiment.run(
         _config(options),
         workers=options.workers,
@@ -300,7 +304,7 @@ def _say_what_bfloat16_does() -> None:
 
 def _shard(text: str) -> tuple[int, int]:
     parts = text.split("/")
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
         raise _Mistake(f"--shard must be I/N, such as 0/3; found {text!r}")
     return int(parts[0]), int(parts[1])
 
@@ -311,6 +315,9 @@ def _print_record(record: experiment.Record) -> None:
     print(f"{'operator at t = 0.5':40} {'loss':>8} {'accuracy':>9}")
     for operator in record.config.operators:
         print(f"{operator:40} {loss[operator].mean():8.4f} {accuracy[operator].mean():9.4f}")
+    columns = ([f"{what}_a", f"{what}_b"] for what in ("loss", "accuracy"))
+    loss, accuracy = (record.pairs[sides].to_numpy().mean() for sides in columns)
+    print(f"{'parents':40} {loss:8.4f} {accuracy:9.4f}")
     print(record.folder)
 
 
@@ -404,6 +411,9 @@ def _add_verify(commands) -> None:
 
 
 def _verify(options) -> int:
+    if not 0 <= options.tolerance < math.inf:  # nothing differs by more than NaN or infinity
+        raise _Mistake(f"--tolerance must be finite and >= 0; found {options.tolerance:g}")
+    checks.whole_number("--seed", options.seed, 0)
     names = options.record or [
         experiment.record_name(paper.main_config(name)) for name in ("mnist", "cifar10")
     ]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+import os
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
@@ -36,6 +36,8 @@ PRODUCTS = ("float32", "bfloat16")
 
 _FORMAT = 1  # of the records; part of the hash
 
+_MOST_PAIRS = 2**31 - 1  # a record numbers them in 32 bits
+
 
 def parse_operator(text: str) -> tuple[str, dict]:
     """Return the name and the options of an operator written in one word.
@@ -62,6 +64,8 @@ def parse_operator(text: str) -> tuple[str, dict]:
     >>> parse_operator("sc-cca:directions=256,leftover=correlation")
     ('sc-cca', {'directions': 256, 'leftover': 'correlation'})
     """
+    if not isinstance(text, str):
+        raise ValueError(f"operators must be strings; found {checks.shown(text)}")
     name, _, rest = text.partition(":")
     known = get_operator(name).options
     options = {}
@@ -71,13 +75,15 @@ def parse_operator(text: str) -> tuple[str, dict]:
             raise ValueError(checks.unknown(f"option of operator {name!r}", option, known))
         if not equals or not value:
             raise ValueError(f"expected option=value in operator {text!r}; found {item!r}")
+        if option in options:
+            raise ValueError(f"expected each option once in operator {text!r}; found two {option}")
         options[option] = literal(value)
     get_operator(name).check(**options)
     return name, options
 
 
 def literal(value: str):
-    """Return a word of the command line as int, float, bool, None or else str.
+    """Return a word of the command line as int, float, bool, None or else str; never a list.
 
     Examples
     --------
@@ -85,9 +91,10 @@ def literal(value: str):
     (3, 0.001, True, 'mnist')
     """
     try:
-        return json.loads(value.lower() if value in ("True", "False") else value)
-    except ValueError:
+        read = json.loads(value.lower() if value in ("True", "False") else value)
+    except (ValueError, RecursionError):
         return value
+    return value if isinstance(read, list | dict) else read
 
 
 @dataclass(frozen=True)
@@ -156,10 +163,9 @@ class Config:
 
     def __post_init__(self):
         for name in ("hidden", "operators", "t"):
-            value = getattr(self, name)
-            if isinstance(value, str) or not isinstance(value, Iterable):
-                raise ValueError(f"{name} must be a list; found {value!r}")
-            self._set(name, tuple(value))
+            self._set(name, tuple(checks.as_list(name, getattr(self, name))))
+        if not isinstance(self.dataset, str | os.PathLike):
+            raise ValueError(f"dataset must be a name or a path; found {self.dataset!r}")
         self._set("dataset", str(self.dataset))
         self._set("t", tuple(_number("t", t) for t in self.t))
         self._set("learning_rate", _number("learning_rate", self.learning_rate))
@@ -175,6 +181,8 @@ class Config:
         self._set("hidden", tuple(widths))
         for name, low in (("epochs", 0), ("n_pairs", 1), ("seed", 0), ("batch_size", 1)):
             self._set(name, checks.whole_number(name, getattr(self, name), low))
+        if self.n_pairs > _MOST_PAIRS:
+            raise ValueError(f"n_pairs must be at most {_MOST_PAIRS}; found {self.n_pairs}")
         if self.align_n is not None:
             self._set("align_n", checks.whole_number("align_n", self.align_n, 2))
         if not 0 < self.learning_rate < math.inf:
@@ -185,8 +193,7 @@ class Config:
             raise ValueError(f"t must be finite and hold 0, 0.5 and 1; found {self.t}")
         if len(set(self.t)) != len(self.t):
             raise ValueError(f"t must hold no point twice; found {self.t}")
-        if not isinstance(self.output_bias, bool):
-            raise ValueError(f"output_bias must be true or false; found {self.output_bias!r}")
+        self._set("output_bias", checks.as_flag("output_bias", self.output_bias))
 
     def _check_names(self) -> None:
         choices = {
@@ -196,11 +203,9 @@ class Config:
             "softmax": SOFTMAX,
         }
         for field, known in choices.items():
-            if getattr(self, field) not in known:
+            if not isinstance(getattr(self, field), str) or getattr(self, field) not in known:
                 raise ValueError(checks.unknown(field, getattr(self, field), known))
         for operator in self.operators:
-            if not isinstance(operator, str):
-                raise ValueError(f"operators must be strings; found {operator!r}")
             parse_operator(operator)
         if not self.operators or len(set(self.operators)) != len(self.operators):
             raise ValueError(
@@ -253,9 +258,12 @@ class Config:
 
 def _number(name: str, value) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a number; found {value!r}") from None
+        number = float(value) if isinstance(value, str) else checks.as_number(value)  # YAML's 1e-3
+    except ValueError:
+        number = math.nan
+    if math.isnan(number) and not isinstance(value, float):
+        raise ValueError(f"{name} must be a number; found {checks.shown(value)}")
+    return number
 
 
 def _hash(content: dict) -> str:

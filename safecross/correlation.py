@@ -14,6 +14,8 @@ __all__ = ["LayerPair", "alignment_memory", "correlation"]
 
 T = TypeVar("T")
 
+_EXTREME = 400  # exponents of 2 beyond which squares come near the ends of float64's range
+
 
 def correlation(la, lb=None) -> torch.Tensor:
     r"""Return the correlations of the columns of `la` with those of `lb` (or its own).
@@ -39,11 +41,12 @@ def correlation(la, lb=None) -> torch.Tensor:
     Raises
     ------
     ValueError
-        If a matrix is empty or not finite, or the numbers of examples differ.
+        If a matrix is empty, not real or not finite, or the numbers of examples differ.
 
     Notes
     -----
-    Computed in float64 whatever the input. Source: Section 3.3; the paper does not mention dead
+    Computed in float64 whatever the input, also where squares leave its range; gradients do not
+    pass. Source: Section 3.3; the paper does not mention dead
     neurons.
 
     Examples
@@ -53,9 +56,7 @@ def correlation(la, lb=None) -> torch.Tensor:
     tensor([[-1.],
             [ 0.]], dtype=torch.float64)
     """
-    la = checks.as_matrix("activations of a", la)
-    lb = la if lb is None else checks.as_matrix("activations of b", lb)
-    _check_examples(la, lb)
+    la, lb = _layers(la, la if lb is None else lb)
     za, _ = _standardised(la)
     return _correlations(za, za if lb is la else _standardised(lb)[0])
 
@@ -81,7 +82,7 @@ class LayerPair:
     Raises
     ------
     ValueError
-        If a matrix is empty or not finite, or the numbers of examples differ.
+        If a matrix is empty, not real or not finite, or the numbers of examples differ.
 
     Examples
     --------
@@ -95,11 +96,8 @@ class LayerPair:
     _kept: dict = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "la", checks.as_matrix("activations of a", self.la))
-        object.__setattr__(self, "lb", checks.as_matrix("activations of b", self.lb))
-        _check_examples(self.la, self.lb)
-        if self.la.ndim != 2:
-            raise ValueError(f"a layer pair holds one pair; found shape {tuple(self.la.shape)}")
+        for name, layer in zip(("la", "lb"), _layers(self.la, self.lb, single=True), strict=True):
+            object.__setattr__(self, name, layer)
 
     @property
     def n(self) -> int:
@@ -114,12 +112,12 @@ class LayerPair:
     @cached_property
     def scale_a(self) -> torch.Tensor:
         """Sample standard deviations of a's neurons, shape (p,), float64; 0 for dead ones."""
-        return self._view_a[1] / max(self.n - 1, 1) ** 0.5
+        return self._view_a[1]
 
     @cached_property
     def scale_b(self) -> torch.Tensor:
         """Sample standard deviations of b's neurons, shape (q,), float64; 0 for dead ones."""
-        return self._view_b[1] / max(self.n - 1, 1) ** 0.5
+        return self._view_b[1]
 
     @cached_property
     def within_a(self) -> torch.Tensor:
@@ -181,13 +179,23 @@ class LayerPair:
         ------
         MemoryError
             If less memory is free than `alignment_memory` says that it needs.
+        ValueError
+            If `standardise` is not a bool, or float64 does not hold the variance of a view that
+            is only centred.
         """
+        standardise = checks.as_flag("standardise", standardise)
         return self.keep(("bases", standardise), lambda: self._find_bases(standardise))
 
     def _find_bases(self, standardise: bool) -> tuple[torch.Tensor, ...]:
         self._check_memory()
         one_a, one_b = torch.ones_like(self.scale_a), torch.ones_like(self.scale_b)
         da, db = (one_a, one_b) if standardise else (self.scale_a, self.scale_b)
+        for side, scale in (("a", da.max()), ("b", db.max())):
+            if scale and not 2.0**-_EXTREME < scale < 2.0**_EXTREME:
+                raise ValueError(
+                    f"centred columns of {side} have deviations up to {float(scale):.1e}, whose "
+                    "square float64 does not hold: scale the columns, or standardise them"
+                )
         values_a, vectors_a = _eigenpairs(da[:, None] * self.within_a * da)
         values_b, vectors_b = _eigenpairs(db[:, None] * self.within_b * db)
         cross = vectors_a.mT @ (da[:, None] * self.between * db) @ vectors_b
@@ -239,16 +247,37 @@ def _eigenpairs(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _standardised(layer: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return centred columns of unit Euclidean norm, and the norms they had; dead ones are 0."""
+    """Return centred columns of unit Euclidean norm, and their deviations; dead ones are 0."""
+    top, bottom = layer.amax(-2, keepdim=True), layer.amin(-2, keepdim=True)
     # Rounding gives a constant column a tiny spread of its own: it is set to exactly 0.
-    dead = layer.amax(-2, keepdim=True) == layer.amin(-2, keepdim=True)
+    dead = top == bottom
     columns = layer.to(torch.float64, copy=True)
+    exponents = torch.frexp(torch.maximum(top.abs(), bottom.abs()).double()).exponent
+    # Squares of such columns would be 0 or infinite. What is scaled here has the same correlations.
+    exponents = exponents.clamp(-1000, 1000) * (exponents.abs() > _EXTREME)
+    extreme = bool(exponents.any())
+    if extreme:
+        columns.mul_(torch.exp2(-exponents.double()))
     columns.sub_(columns.mean(-2, keepdim=True))
     if bool(dead.any()):
         columns.mul_(~dead)
     norms = torch.linalg.vector_norm(columns, dim=-2, keepdim=True)
     columns.div_(torch.where(norms > 0, norms, 1.0))
-    return columns, norms.squeeze(-2)
+    deviations = norms / max(layer.shape[-2] - 1, 1) ** 0.5
+    if extreme:
+        deviations.mul_(torch.exp2(exponents.double()))
+    return columns, deviations.squeeze(-2)
+
+
+def _layers(la, lb, single: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return both layers as matrices without gradients; one object if they are one."""
+    a = checks.as_matrix("activations of a", la).detach()
+    b = a if lb is la else checks.as_matrix("activations of b", lb).detach()
+    for layer in (a, b) if single else ():
+        if layer.ndim != 2:
+            raise ValueError(f"a layer pair holds one pair; found shape {tuple(layer.shape)}")
+    _check_examples(a, b)
+    return a, b
 
 
 def _check_examples(la: torch.Tensor, lb: torch.Tensor) -> None:

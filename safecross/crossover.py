@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from . import checks
 from .alignment import Alignment
 from .linalg import product
 from .metrics import accuracy, cross_entropy
@@ -27,7 +28,8 @@ def interpolate(theta_a: Network, theta_b: Network, t) -> Network:
     Parameters
     ----------
     theta_a, theta_b : Network
-        Parents of one architecture: as they are (Eq. 4, naive), or aligned (Eq. 3, safe).
+        Parents of one architecture: as they are (Eq. 4, naive), or aligned (Eq. 3, safe). Either
+        may be a population; members of two are mated in order.
     t : float or sequence of float
         One crossover point, or a grid; the paper uses [-0.25, 1.25].
 
@@ -40,7 +42,7 @@ def interpolate(theta_a: Network, theta_b: Network, t) -> Network:
     Raises
     ------
     ValueError
-        If the architectures differ or a t is not finite.
+        If the architectures differ, populations are of several sizes, or a t is not finite.
 
     Notes
     -----
@@ -54,10 +56,15 @@ def interpolate(theta_a: Network, theta_b: Network, t) -> Network:
     (tensor([[0.2500]]),)
     """
     check_same_architecture(theta_a, theta_b)
+    sizes = {theta.batch_shape for theta in (theta_a, theta_b) if theta.batch_shape}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"populations must be of one size to be mated; found {theta_a!r} and {theta_b!r}"
+        )
     ts = torch.as_tensor(_checked_t(t), dtype=theta_a.dtype, device=theta_a.device)
 
     def mix(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        s = ts.view(ts.shape + (1,) * a.ndim)
+        s = ts.view(ts.shape + (1,) * max(a.ndim, b.ndim))
         return (1 - s) * a + s * b
 
     return Network(
@@ -111,21 +118,26 @@ def barrier(t, loss) -> float:
     Raises
     ------
     ValueError
-        If 0 or 1 is missing from `t`, or the lengths differ.
+        If 0 or 1 is missing from `t`, the lengths differ, or a loss in between is not finite.
 
     Examples
     --------
     >>> barrier([0.0, 0.5, 1.0], [1.0, 4.0, 2.0])
     2.5
     """
-    t, loss = np.asarray(t, float), np.asarray(loss, float)
+    t, loss = (
+        np.atleast_1d(checks.as_array(name, values)).astype(float)
+        for name, values in (("t", t), ("loss", loss))
+    )
     if t.shape != loss.shape or not {0.0, 1.0} <= set(t.tolist()):
         raise ValueError(
             "a barrier needs one loss for each t, and t = 0 and t = 1 among them; "
             f"found {loss.size} losses and t = {t.tolist()}"
         )
+    between = (t >= 0) & (t <= 1)
+    checks.finite("losses between the parents", torch.from_numpy(loss[between]))
     line = (1 - t) * loss[t == 0][0] + t * loss[t == 1][0]
-    return float((loss - line)[(t >= 0) & (t <= 1)].max())
+    return float((loss - line)[between].max())
 
 
 class FirstLayer:
@@ -154,7 +166,8 @@ class FirstLayer:
     Raises
     ------
     ValueError
-        If the architectures differ or the examples do not fit.
+        If the parents are no two single networks of one architecture and dtype, or the examples
+        do not fit.
 
     Examples
     --------
@@ -167,7 +180,19 @@ class FirstLayer:
     def __init__(self, theta_a: Network, theta_b: Network, x):
         check_same_architecture(theta_a, theta_b)
         self.parents, self.x = (theta_a, theta_b), x
+        if theta_a.batch_shape or theta_b.batch_shape:
+            raise ValueError(
+                "expected two single networks, such as the members of populations at one index; "
+                f"found {theta_a!r} and {theta_b!r}"
+            )
+        if theta_a.dtype != theta_b.dtype:
+            raise ValueError(
+                f"both parents must have one dtype; found {theta_a.dtype} and {theta_b.dtype}. "
+                "Convert one of them with .to(...)"
+            )
         x = theta_a.inputs(x)
+        if x.ndim != 2:
+            raise ValueError(f"examples must be one batch (n, m); found shape {tuple(x.shape)}")
         # A neuron is a row in memory, so that a permutation copies whole rows.
         self.za, self.zb = (
             product(theta.weights[0].mT, x.mT).add_(theta.biases[0].unsqueeze(-1)).mT
@@ -222,8 +247,10 @@ def crossover_curve(
     Raises
     ------
     ValueError
-        If the parents' architectures differ, `first` is of others, `t` is empty or not finite, or
-        the data are unusable.
+        If the parents are no two single networks of one architecture and dtype, `first` is of
+        others, `t` is empty or not finite, or the data are unusable.
+    TypeError
+        If a parent is no `Network`, or the alignment no `Alignment`.
 
     Notes
     -----
@@ -237,6 +264,10 @@ def crossover_curve(
     array([1., 0.])
     """
     ts = np.atleast_1d(_checked_t(t))
+    if not isinstance(alignment, Alignment | None):
+        raise TypeError(f"expected an Alignment; found {checks.shown(alignment)}")
+    if not isinstance(first, FirstLayer | None):
+        raise TypeError(f"expected a FirstLayer; found {checks.shown(first)}")
     first = first or FirstLayer(theta_a, theta_b, x)
     made_of = zip((*first.parents, first.x), (theta_a, theta_b, x), strict=True)
     if any(given is not asked for given, asked in made_of):
@@ -279,7 +310,9 @@ def _above(theta: Network) -> Network:
 
 
 def _checked_t(t) -> np.ndarray:
-    ts = np.asarray(t, dtype=np.float64)
-    if ts.ndim > 1 or ts.size == 0 or not np.all(np.isfinite(ts)):
-        raise ValueError(f"t must be one finite number or a non-empty list of them; found {t!r}")
-    return ts
+    ts = checks.as_array("t, one finite number or a non-empty list of them,", t)
+    if ts.ndim > 1 or ts.size == 0 or ts.dtype == bool or not np.all(np.isfinite(ts)):
+        raise ValueError(
+            f"t must be one finite number or a non-empty list of them; found {checks.shown(t)}"
+        )
+    return ts.astype(np.float64)

@@ -4,10 +4,12 @@ import contextlib
 import functools
 import hashlib
 import logging
+import math
 import os
 import platform
 import re
 import resource
+import secrets
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +35,7 @@ from .data import Dataset, load_data
 from .data.catalogue import KNOWN
 from .linalg import product_rate
 from .matching import match_one_to_one
+from .memory import pair_memory
 from .metrics import accuracy, cross_entropy
 from .network import Network, load_network
 from .operators import align_layers, get_operator
@@ -199,7 +202,7 @@ def train_parents(
 def _parents_folder(config: Config, folder: Path, device: str, together: int) -> Path:
     """Return where parents are kept: apart if they were trained in a way that rounds otherwise."""
     mark = config.parents_hash(fingerprint(config.dataset))
-    how = "" if device == "cpu" else f"-{torch.device(device).type}"
+    how = "" if device == "cpu" else f"-{_kind(device)}"
     return folder / "parents" / f"{mark}{how}{'-together' if together > 1 else ''}"
 
 
@@ -390,7 +393,7 @@ def _run_pair(
         "n_inputs": data.n_inputs,
         "n_classes": data.n_classes,
         "source": _source_hash(),
-        "device": torch.device(device).type,
+        "device": _kind(device),
         "machine": machine_name(),
     }
     path = _pair_path(config, pair, folder)
@@ -470,8 +473,9 @@ def run(
     config : Config
         The experiment.
     workers : int, optional
-        Processes, each with one thread; as many as the machine has cores by default. The numbers
-        do not depend on it. Not for Dask, whose cluster has its own.
+        Processes, each with one thread, never more than there are tasks; by default as many as the
+        machine has cores or memory for. The numbers do not depend on it. Not for Dask, whose
+        cluster has its own.
     folder : Path, optional
         Where parents and pairs are kept; `runs_folder` by default. All workers must see it.
     shard : tuple of two ints
@@ -490,12 +494,14 @@ def run(
     Returns
     -------
     Record or None
-        The record; None for a shard.
+        The record, as `merge` returns it; None for a shard.
 
     Raises
     ------
     DataError
         If the data cannot be had.
+    MemoryError
+        If the workers need more memory than there is.
     store.StoreError
         If the folder cannot be written; pairs already done are kept.
     OSError
@@ -511,38 +517,79 @@ def run(
     checks.whole_number("together", together, 1)
     engine.check(backend, scheduler, workers)
     config = config.replace(dataset=_absolute(config.dataset))
-    start = time.time()
-    record_folder = folder / "records" / record_name(config)
+    start = time.monotonic()
+    place = folder / "records" / record_name(config)
     todo = range(shard[0], config.n_pairs, shard[1])
-    done = {pair for pair in todo if _load_pair(config, pair, folder) is not None}
-    if len(done) == len(todo):
+    missing = [pair for pair in todo if _load_pair(config, pair, folder) is None]
+    places = (place, _parents_folder(config, folder, device, together))
+    with engine.unwound_by_sigterm(), _swept(places):
+        if missing:
+            n_tasks = math.ceil(len(missing) / together)
+            needed = _memory_needed(config, device, together)
+            with engine.start(backend, scheduler, workers, n_tasks, needed) as (parallel, workers):
+                # What `list_records` reads.
+                store.save_json(place / "config.json", store.sealed(config.to_dict()))
+                rate = product_rate()
+                results = parallel(tasks(config, missing, folder, device, together))
+                peak = _watch(results, workers, record_name(config), len(missing), len(todo))
+            note = {
+                "pairs_computed": len(missing),
+                "workers": workers,
+                "backend": backend,
+                "threads_per_worker": 1,
+                "device": device,
+                "together": together,
+                "machine": machine_name(),
+                "wall_seconds": round(time.monotonic() - start, 1),
+                "peak_memory_bytes": peak,
+                "float32_products_per_second": round(rate),
+                "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            }
+            # Sessions may begin in one second, on several machines too.
+            name = f"session-{shard[0]}-of-{shard[1]}-{int(time.time())}-{secrets.token_hex(4)}"
+            store.save_json(place / f"{name}.json", store.sealed(note))
         return None if shard != (0, 1) else merge(config, folder=folder)
-    store.save_json(record_folder / "config.json", config.to_dict())  # what `list_records` reads
-    rate = product_rate()
-    missing = [pair for pair in todo if pair not in done]
-    bar = progress_bar(desc=record_name(config), unit="pair", initial=len(done), total=len(todo))
+
+
+@contextlib.contextmanager
+def _swept(places: Sequence[Path]) -> Iterator[None]:
+    """Clear away what killed writers left, before and, should workers be killed, at the end."""
+    for place in places:
+        store.sweep(place)
+    try:
+        yield
+    finally:
+        for place in places:
+            store.sweep(place)
+
+
+def _watch(
+    results: Iterable[tuple[int, tuple[str, int], int]], workers: int, name: str, n: int, total: int
+) -> int:
+    """Show how far `n` of `total` pairs are; return the processes' peak memory together."""
     memory = dict([_memory()])
-    with bar, engine.start(backend, scheduler, workers) as (parallel, workers):
-        for pairs, process, peak in parallel(tasks(config, missing, folder, device, together)):
+    with progress_bar(desc=name, unit="pair", initial=total - n, total=total) as bar:
+        for pairs, process, peak in results:
             memory[process] = max(peak, memory.get(process, 0))
             bar.update(pairs)
     # Workers that were replaced do not count: no more than these were there at once.
     own, others = memory.pop(_memory()[0]), memory.values()
-    note = {
-        "pairs_computed": len(missing),
-        "workers": workers,
-        "backend": backend,
-        "threads_per_worker": 1,
-        "device": device,
-        "together": together,
-        "machine": machine_name(),
-        "wall_seconds": round(time.time() - start, 1),
-        "peak_memory_bytes": own + sum(sorted(others)[-workers:]),
-        "float32_products_per_second": round(rate),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    store.save_json(record_folder / f"session-{shard[0]}-of-{shard[1]}-{int(start)}.json", note)
-    return None if shard != (0, 1) else merge(config, folder=folder)
+    return own + sum(sorted(others)[-workers:])
+
+
+def _memory_needed(config: Config, device: str = "cpu", together: int = 1) -> int:
+    """Return the bytes that a process needs for a config's pairs; known data are not read."""
+    if config.dataset in KNOWN:
+        known = KNOWN[config.dataset]
+        n_train, n_test, n_inputs = known.n_train, known.n_test, math.prod(known.image_shape)
+        n_classes = known.n_classes
+    else:
+        data = load_data(config.dataset)
+        n_train, n_test, n_inputs = len(data.x_train), len(data.x_test), data.n_inputs
+        n_classes = data.n_classes
+    trained = together if _kind(device) == "cpu" else 0
+    widths = (n_inputs, *config.hidden, n_classes)
+    return pair_memory(config, widths, n_train, n_test, trained)
 
 
 def tasks(
@@ -577,9 +624,14 @@ def _absolute(dataset: str) -> str:
     return dataset if dataset in KNOWN else str(Path(dataset).resolve())
 
 
+def _kind(device: str) -> str:
+    """Return a device without its number; PyTorch would ask for one that this machine knows."""
+    return device.partition(":")[0]
+
+
 def _check_device(device: str) -> None:
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
@@ -605,7 +657,8 @@ def merge(
     Returns
     -------
     Record
-        As a single run would have made it, but for the seconds.
+        As a single run would have made it, but for the seconds. One that is there already, whole
+        and of these very sessions, is returned as it is, and nothing is written.
 
     Raises
     ------
@@ -626,9 +679,13 @@ def merge(
             "its missing shards) again: what is there is kept."
         )
     target = folder / "records" / record_name(config)
+    sessions = list(_session_notes(target).values())
+    with contextlib.suppress(store.DamagedFile):
+        record = load_record(target)
+        if record.manifest["sessions"] == sessions:  # as a disk may be that is only read
+            return record
     for name, table in tables.items():
         store.write_atomically(target / f"{name}.parquet", functools.partial(_parquet, table))
-    sessions = list(_session_notes(target).values())
     about = [store.load_tensors(_pair_path(config, p, folder))[1] for p in range(config.n_pairs)]
     manifest = _manifest(config, about, sessions)
     manifest["files"] = {f"{n}.parquet": store.file_hash(target / f"{n}.parquet") for n in tables}
@@ -641,10 +698,19 @@ def _session_notes(record_folder: Path) -> dict[Path, dict]:
     notes = {}
     for path in sorted(record_folder.glob("session-*.json")):
         try:
-            notes[path] = _session(store.load_json(path), path)
+            notes[path] = _session(_load_checked(path), path)
         except store.DamagedFile as error:
             _log.warning("a session's note is left out: %s", error)
     return notes
+
+
+def _load_checked(path: Path):
+    """Return a JSON file's content without its checksum, which older files do not have."""
+    content = store.load_json(path)
+    if isinstance(content, dict) and "sha256" in content:
+        content = store.load_sealed(path)
+        del content["sha256"]
+    return content
 
 
 #: What every session's note holds; those written since tell more.
@@ -1044,7 +1110,7 @@ def _pairs_in_all(record_folder: Path) -> int | None:
     if not path.exists():
         return None
     try:
-        return checks.whole_number("n_pairs", store.load_json(path)["n_pairs"], 1, _MANY)
+        return checks.whole_number("n_pairs", _load_checked(path)["n_pairs"], 1, _MANY)
     except (ValueError, KeyError, TypeError) as error:
         raise store.DamagedFile(f"{path}: not of a run ({error})") from error
 
@@ -1086,6 +1152,8 @@ def verify(
 
     Raises
     ------
+    MemoryError
+        If the parents need more memory than there is.
     ValueError
         If the data's fingerprint is not the record's, or `n_pairs` leaves its range.
     """
@@ -1099,6 +1167,7 @@ def verify(
             f"found {data.fingerprint}"
         )
     checks.whole_number("n_pairs", n_pairs, 1, config.n_pairs)
+    engine.check_memory(_memory_needed(config))
     chosen = np.random.default_rng(seed).choice(config.n_pairs, n_pairs, replace=False)
     rows = []
     for pair in sorted(int(p) for p in chosen):

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from . import checks
+
 __all__ = [
     "LEFTOVER",
     "Matching",
@@ -145,7 +147,7 @@ def complete(matching: Matching, p: int, q: int, correlation=None) -> Matching:
     Parameters
     ----------
     matching : Matching
-        Pairs already made, no neuron twice.
+        Pairs already made, no neuron twice; or any two lists of equal length.
     p, q : int
         Numbers of neurons of a and b.
     correlation : array_like, shape (p, q), optional
@@ -161,7 +163,8 @@ def complete(matching: Matching, p: int, q: int, correlation=None) -> Matching:
     Raises
     ------
     ValueError
-        If the pairs repeat a neuron or leave the range.
+        If the lists differ in length, repeat a neuron or leave the range, or `correlation` is not
+        of p rows and q columns.
 
     Examples
     --------
@@ -171,19 +174,34 @@ def complete(matching: Matching, p: int, q: int, correlation=None) -> Matching:
     >>> complete(start, 3, 3, [[0, 0.1, 0.9], [0, 0, 0], [0, 0.8, 0.2]])
     Matching(la=array([1, 0, 2]), lb=array([0, 2, 1]))
     """
-    for side, indices, size in (("a", matching.la, p), ("b", matching.lb, q)):
-        if len(np.unique(indices)) != len(indices) or np.any((indices < 0) | (indices >= size)):
-            raise ValueError(
-                f"expected each neuron of {side} at most once and in [0, {size}); "
-                f"found {indices.tolist()}"
-            )
-    free_a = np.setdiff1d(np.arange(p), matching.la)
-    free_b = np.setdiff1d(np.arange(q), matching.lb)
+    p, q = checks.whole_number("p", p, 0), checks.whole_number("q", q, 0)
+    la, lb = checks.as_list("matching", matching)
+    la, lb = _neurons("a", la, p), _neurons("b", lb, q)
+    if len(la) != len(lb):
+        raise ValueError(f"expected lists of equal length; found {len(la)} and {len(lb)} neurons")
+    free_a = np.setdiff1d(np.arange(p), la)
+    free_b = np.setdiff1d(np.arange(q), lb)
     if correlation is not None:
-        rest = match_one_to_one(_numpy(correlation)[np.ix_(free_a, free_b)])
+        correlation = _correlations(correlation)
+        if correlation.shape != (p, q):
+            raise ValueError(f"correlations must be of shape {(p, q)}; found {correlation.shape}")
+        rest = match_one_to_one(correlation[np.ix_(free_a, free_b)])
         free_a, free_b = free_a[rest.la], free_b[rest.lb]
     m = min(len(free_a), len(free_b))
-    return _matching(np.append(matching.la, free_a[:m]), np.append(matching.lb, free_b[:m]))
+    return _matching(np.append(la, free_a[:m]), np.append(lb, free_b[:m]))
+
+
+def _neurons(side: str, indices, size: int) -> np.ndarray:
+    """Return one side of a one-to-one matching as int64."""
+    found = checks.as_array(f"neurons of {side}", indices)
+    whole = found.ndim == 1 and (found.dtype.kind in "iu" or not found.size)
+    out = whole and np.any((found < 0) | (found >= size))
+    if not whole or out or len(np.unique(found)) != len(found):
+        raise ValueError(
+            f"expected each neuron of {side} at most once and in [0, {size}); "
+            f"found {found.tolist()}"
+        )
+    return found.astype(np.int64)
 
 
 def match_one_to_one(correlation) -> Matching:
@@ -301,12 +319,8 @@ def match_greedy(correlation) -> Matching:
     return complete(_matching(la, living_b[: len(la)]), *c.shape)
 
 
-def _numpy(values) -> np.ndarray:
-    return np.asarray(values.cpu() if hasattr(values, "cpu") else values, dtype=np.float64)
-
-
 def _correlations(values) -> np.ndarray:
-    c = _numpy(values)
+    c = checks.as_array("correlations", values).astype(np.float64, copy=False)
     if c.ndim != 2 or not np.all(np.isfinite(c)):
         raise ValueError(
             "correlations must be a finite matrix of shape (p, q); found shape "
@@ -316,7 +330,10 @@ def _correlations(values) -> np.ndarray:
 
 
 def _components(weights_a, weights_b) -> tuple[np.ndarray, np.ndarray]:
-    wa, wb = _numpy(weights_a), _numpy(weights_b)
+    wa, wb = (
+        checks.as_array(f"canonical weights of {side}", w).astype(np.float64, copy=False)
+        for side, w in (("a", weights_a), ("b", weights_b))
+    )
     for side, w in (("a", wa), ("b", wb)):
         if w.ndim != 2 or not len(w) or not np.all(np.isfinite(w)):
             raise ValueError(

@@ -111,6 +111,8 @@ def evaluate(theta: Network, x, y) -> tuple[torch.Tensor, torch.Tensor]:
     ------
     ValueError
         If the sizes of `x` and `y` differ or the data are unusable.
+    TypeError
+        If `theta` is no network.
 
     Examples
     --------
@@ -118,20 +120,12 @@ def evaluate(theta: Network, x, y) -> tuple[torch.Tensor, torch.Tensor]:
     >>> evaluate(theta, [[1.0, 0.0], [0.0, 1.0]], [0, 0])
     (tensor(0.8133, dtype=torch.float64), tensor(0.5000, dtype=torch.float64))
     """
+    if not callable(theta):
+        raise TypeError(f"expected a Network; found {checks.shown(theta)}")
     logits = theta(x)
     return cross_entropy(logits, y), accuracy(logits, y)
 
 
 def _checked(logits, y) -> tuple[torch.Tensor, torch.Tensor]:
     logits = checks.as_matrix("logits", logits)
-    y = torch.as_tensor(y, device=logits.device)
-    if y.shape != logits.shape[-2:-1] or y.is_floating_point():
-        raise ValueError(
-            f"expected one integer label for each of the {logits.shape[-2]} examples; "
-            f"found {y.dtype} of shape {tuple(y.shape)}"
-        )
-    if int(y.min()) < 0 or int(y.max()) >= logits.shape[-1]:
-        raise ValueError(
-            f"labels must lie in [0, {logits.shape[-1]}); found {int(y.min())} to {int(y.max())}"
-        )
-    return logits, y.long()
+    return logits, checks.as_labels(y, *logits.shape[-2:]).to(logits.device)

@@ -52,8 +52,10 @@ class Network:
     biases: tuple[torch.Tensor, ...]
 
     def __post_init__(self):
-        object.__setattr__(self, "weights", tuple(torch.as_tensor(w) for w in self.weights))
-        object.__setattr__(self, "biases", tuple(torch.as_tensor(b) for b in self.biases))
+        for name in ("weights", "biases"):
+            layers = enumerate(checks.as_list(name, getattr(self, name)), start=1)
+            tensors = tuple(checks.as_tensor(f"{name} of layer {d}", part) for d, part in layers)
+            object.__setattr__(self, name, tensors)
         _check_shapes(self.weights, self.biases)
         for d, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
             checks.finite(f"weights of layer {d}", weight)
@@ -117,15 +119,16 @@ class Network:
         Raises
         ------
         ValueError
-            If the batch is empty, has another number of columns, or a non-finite entry.
+            If the batch is empty, has another number of columns, or an entry that is not a real
+            number or not finite in the network's dtype.
         """
-        x = checks.as_matrix("the batch of examples", x)
+        x = checks.as_matrix("the batch of examples", x, self.dtype)
         if x.shape[-1] != self.widths[0]:
             raise ValueError(
                 f"examples must have {self.widths[0]} columns, the inputs of {self!r}; "
                 f"found {x.shape[-1]}"
             )
-        return x.to(self.device, self.dtype)
+        return x.to(self.device)
 
     def layers(self, x) -> list[torch.Tensor]:
         """Return the D hidden layers' activations and, last, the logits.
@@ -205,10 +208,17 @@ class Network:
         ------
         ValueError
             If a module is neither Linear nor ReLU, or a Linear has no bias.
+        TypeError
+            If `source` is neither a Sequential nor a mapping.
         """
         if isinstance(source, nn.Sequential):
             _check_modules(source)
             source = source.state_dict()
+        if not isinstance(source, Mapping):
+            raise TypeError(
+                f"expected a torch.nn.Sequential or a state_dict; found {type(source).__name__}"
+            )
+        source = {str(key): checks.as_tensor(str(key), part) for key, part in source.items()}
         names = [key.removesuffix(".weight") for key in source if key.endswith(".weight")]
         expected = [f"{name}.{part}" for name in names for part in ("weight", "bias")]
         if not names or sorted(expected) != sorted(source):
@@ -217,7 +227,7 @@ class Network:
                 f"found the keys {sorted(source)}"
             )
         return cls(
-            [source[f"{name}.weight"].detach().mT.clone() for name in names],
+            [_matrix(f"{name}.weight", source).detach().mT.clone() for name in names],
             [source[f"{name}.bias"].detach().clone() for name in names],
         )
 
@@ -285,7 +295,7 @@ def initialise(
     widths : sequence of int
         Inputs, hidden widths, outputs; at least two entries.
     seed : int or iterable of int
-        One seed for one network; several for a population, each network with its own.
+        One seed for one network, in [0, 2^64); several for a population, each network with its own.
     dtype, device
         Of the weights. The numbers are drawn on the CPU in float32, whatever the device.
 
@@ -294,6 +304,11 @@ def initialise(
     Network
         With standard deviation :math:`h^{-1/2}` in each layer and biases 0 (the paper does not
         say how biases start).
+
+    Raises
+    ------
+    ValueError
+        If a width or a seed is not a whole number in its range.
 
     Notes
     -----
@@ -304,12 +319,13 @@ def initialise(
     >>> initialise([400, 30, 10], seed=1).weights[0].std().item() * 20  # doctest: +ELLIPSIS
     1.0...
     """
-    widths = [checks.whole_number("each width", w, 1) for w in widths]
+    widths = [checks.whole_number("each width", w, 1) for w in checks.as_list("widths", widths)]
     if len(widths) < 2:
         raise ValueError(f"widths must name inputs and outputs at least; found {widths}")
-    if isinstance(seed, Iterable):
-        return stack([initialise(widths, int(s), dtype, device) for s in seed])
-    generator = torch.Generator().manual_seed(int(seed))
+    seed = checks.as_seeds(seed)
+    if isinstance(seed, list):
+        return stack([initialise(widths, s, dtype, device) for s in seed])
+    generator = torch.Generator().manual_seed(seed)
     weights = [torch.randn(a, b, generator=generator) / a**0.5 for a, b in pairwise(widths)]
     return Network(weights, [torch.zeros(b) for b in widths[1:]]).to(device, dtype)
 
@@ -320,12 +336,20 @@ def stack(networks: Sequence[Network]) -> Network:
     Raises
     ------
     ValueError
-        If there is none, or the architectures differ.
+        If there is none, or architectures, devices or numbers of networks differ.
+    TypeError
+        If one is no `Network`.
     """
+    networks = checks.as_list("networks", networks)
     if not networks:
         raise ValueError("a population needs at least one network")
-    for other in networks[1:]:
+    for other in networks:
         check_same_architecture(networks[0], other)
+        if other.batch_shape != networks[0].batch_shape:
+            raise ValueError(
+                "expected single networks, or populations of one size; found "
+                f"{networks[0]!r} and {other!r}"
+            )
     return Network(
         [torch.stack(layer) for layer in zip(*(n.weights for n in networks), strict=True)],
         [torch.stack(layer) for layer in zip(*(n.biases for n in networks), strict=True)],
@@ -333,11 +357,19 @@ def stack(networks: Sequence[Network]) -> Network:
 
 
 def check_same_architecture(theta_a: Network, theta_b: Network) -> None:
-    """Raise ValueError unless both networks have the same widths throughout."""
+    """Raise ValueError unless both networks have the same widths throughout and one device."""
+    for theta in (theta_a, theta_b):
+        if not isinstance(theta, Network):
+            raise TypeError(f"expected a Network; found {checks.shown(theta)}")
     if theta_a.widths != theta_b.widths:
         raise ValueError(
             "both parents must have the same architecture; found "
             f"{'-'.join(map(str, theta_a.widths))} and {'-'.join(map(str, theta_b.widths))}"
+        )
+    if theta_a.device != theta_b.device:
+        raise ValueError(
+            f"both parents must be on one device; found {theta_a.device} and {theta_b.device}. "
+            "Move one of them with .to(...)"
         )
 
 
@@ -373,6 +405,12 @@ def _check_shapes(weights: Sequence[torch.Tensor], biases: Sequence[torch.Tensor
                     f"found {part.dtype}, {part.device} in layer {d}"
                 )
         previous = weight.shape[-1]
+
+
+def _matrix(name: str, source: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    if source[name].ndim < 2:
+        raise ValueError(f"{name} must be a matrix; found shape {tuple(source[name].shape)}")
+    return source[name]
 
 
 def _check_modules(model: nn.Sequential) -> None:

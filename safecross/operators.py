@@ -97,7 +97,7 @@ def get_operator(name: str) -> Operator:
     >>> get_operator("sc-cca").options["leftover"]
     'index'
     """
-    if name not in OPERATORS:
+    if not isinstance(name, str) or name not in OPERATORS:
         raise ValueError(checks.unknown("operator", name, OPERATORS))
     return OPERATORS[name]
 
@@ -187,6 +187,12 @@ def align_layers(
     ValueError
         As `align`.
     """
+    check_same_architecture(theta_a, theta_b)
+    pairs = checks.as_list("pairs", pairs)
+    if len(pairs) != theta_a.depth:
+        raise ValueError(
+            f"expected {theta_a.depth} layer pairs, one for each hidden layer; found {len(pairs)}"
+        )
     entry = get_operator(operator)
     for option in options:
         if option not in entry.options:
@@ -219,9 +225,7 @@ def _check_sc_cca(leftover="index", rule="ends", standardise=True, **of_cca):
         raise ValueError(checks.unknown("rule of Algorithm 1", rule, _RULES))
     if not isinstance(leftover, str) or leftover not in LEFTOVER:
         raise ValueError(checks.unknown("leftover rule", leftover, LEFTOVER))
-    if not isinstance(standardise, bool):
-        raise ValueError(f"standardise must be true or false; found {standardise!r}")
-    check_cca_options(**of_cca)
+    check_cca_options(standardise=standardise, **of_cca)
 
 
 @_operator("sc-cca", check=_check_sc_cca)

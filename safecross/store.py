@@ -1,28 +1,37 @@
 """Files that are whole or are not there: atomic writes, checksums, tensors and tables on disk."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 __all__ = [
     "DamagedFile",
     "StoreError",
     "file_hash",
+    "finish_writing",
     "load_json",
     "load_sealed",
     "load_tensors",
     "save_json",
     "save_tensors",
     "sealed",
+    "sweep",
     "write_atomically",
 ]
+
+
+# Held while this process has a temporary file.
+_writing = threading.Lock()
 
 
 class StoreError(OSError):
@@ -59,25 +68,71 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
     ('whole', ['b.txt'])
     """
     path = Path(path)
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        with _writing, _temporary(path) as temporary:
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         raise StoreError(
             f"cannot write {path}: {error}. Free some space or choose a folder that can be "
             "written; what was finished before is kept."
         ) from error
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Make a temporary file beside `path`, locked while it is there, and remove it at the end."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            break
+        os.close(handle)  # `sweep` came between
+    try:
+        yield Path(name)
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
+        os.close(handle)
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove the temporary files in a folder that killed writers left; living ones lock theirs.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Looked through with all its folders. What cannot be locked or removed is left.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> left = Path(folder.name) / ".b.txt.abc.tmp"
+    >>> left.touch()
+    >>> sweep(folder.name)
+    >>> left.exists()
+    False
+    """
+    for path in Path(folder).rglob(".*.tmp"):
+        with contextlib.suppress(OSError), path.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+
+
+def finish_writing(seconds: float) -> None:
+    """Wait until this process writes no file, and let it begin none: it is about to end.
+
+    Parameters
+    ----------
+    seconds : float
+        The longest to wait.
+    """
+    _writing.acquire(timeout=seconds)
 
 
 def save_tensors(
@@ -102,7 +157,8 @@ def save_tensors(
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     metadata = {str(k): str(v) for k, v in metadata.items() if k != "sha256"}
     metadata["sha256"] = _digest(tensors, metadata)
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+    # `save_file` would put a file of its own, without our lock, in the place of the temporary one.
+    write_atomically(path, lambda temporary: temporary.write_bytes(save(tensors, metadata)))
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

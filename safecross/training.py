@@ -1,6 +1,6 @@
 """Training by Adam on cross-entropy (Section 5.1), one network or a whole population at once."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -18,10 +18,10 @@ _where_positive = torch.ops.aten.threshold_backward.default
 
 @torch.no_grad()
 def train(
-    x: torch.Tensor,
-    y: torch.Tensor,
-    hidden: tuple[int, ...],
-    seed,
+    x,
+    y,
+    hidden: Sequence[int],
+    seed: int | Sequence[int],
     *,
     epochs: int,
     batch_size: int = 128,
@@ -37,11 +37,11 @@ def train(
 
     Parameters
     ----------
-    x : torch.Tensor, shape (n, m)
-        Training examples, float32, on the device to train on.
-    y : torch.Tensor, shape (n,)
-        Labels, integers in [0, n_classes).
-    hidden : tuple of int
+    x : array_like, shape (n, m)
+        Training examples, used as float32; a tensor on the device to train on.
+    y : array_like of int, shape (n,)
+        Labels in [0, n_classes).
+    hidden : sequence of int
         Widths of the hidden layers, such as ``(512,)``.
     seed : int or sequence of int
         Each network draws its initial weights from its own seed and its minibatches from another
@@ -53,7 +53,8 @@ def train(
     learning_rate : float
         Adam's step size, > 0.
     n_classes : int, optional
-        Outputs of the network; by default the largest label plus one.
+        Outputs of the network; without it the labels must be 0, 1, 2, ... with none left out,
+        and there is an output for each.
     products : torch.dtype
         Type of the matrix products: float32, or bfloat16, which is faster on processors that
         have it but gives other networks; weights and Adam's state stay float32.
@@ -68,8 +69,8 @@ def train(
     Raises
     ------
     ValueError
-        If the data are empty or not finite, sizes differ, labels leave their range, or a setting
-        leaves its range.
+        If the data are empty, not real or not finite, sizes differ, labels leave their range or
+        skip a class, or a setting leaves its range.
 
     Notes
     -----
@@ -87,19 +88,22 @@ def train(
     >>> bool(accuracy > 0.9)
     True
     """
-    x = checks.as_matrix("training examples", x).to(torch.float32)
-    if n_classes is None and y.numel():
+    x = checks.as_matrix("training examples", x, torch.float32)
+    _check(x, n_classes, epochs, batch_size, learning_rate, products)
+    y = checks.as_labels(y, len(x), n_classes)
+    if n_classes is None:
         n_classes = int(y.max()) + 1
-    _check(x, y, n_classes, epochs, batch_size, learning_rate, products)
-    population = isinstance(seed, Iterable)
-    seeds = [int(s) for s in seed] if population else [int(seed)]
+    seed = checks.as_seeds(seed)
+    population = isinstance(seed, list)
+    seeds = seed if population else [seed]
+    hidden = checks.as_list("hidden", hidden)
     networks = [initialise((x.shape[1], *hidden, n_classes), s) for s in seeds]
     theta = (stack(networks) if population else networks[0]).to(x.device)
     depth = len(hidden) + 1
     # Weights are held transposed here, as PyTorch does: every product then runs over rows.
     parameters = [w.mT.contiguous() for w in theta.weights] + [b.clone() for b in theta.biases]
-    update = _adam(parameters, learning_rate)
-    labels = y.to(x.device, torch.int64).unsqueeze(-1)
+    update = _adam(parameters, float(learning_rate))
+    labels = y.to(x.device).unsqueeze(-1)
     targets = x.new_zeros(len(y), n_classes).scatter_(-1, labels, 1.0)
     for epoch in range(epochs):
         for rows in _minibatches(len(x), batch_size, seeds, epoch, population, x.device):
@@ -199,26 +203,19 @@ def _minibatches(n, size, seeds, epoch, population, device) -> Iterator[torch.Te
         generator = torch.Generator().manual_seed(int(stream) >> 1)
         orders.append(torch.randperm(n, generator=generator))
     order = (torch.stack(orders) if population else orders[0]).to(device)
-    yield from order.split(size, dim=-1)
+    yield from order.split(min(size, n), dim=-1)
 
 
-def _check(x, y, n_classes, epochs, batch_size, learning_rate, products) -> None:
+def _check(x, n_classes, epochs, batch_size, learning_rate, products) -> None:
     if x.ndim != 2:
         raise ValueError(
             f"training examples must be a matrix of shape (n, m); found shape {tuple(x.shape)}"
         )
-    if y.shape != x.shape[:1] or y.is_floating_point():
-        raise ValueError(
-            f"expected one integer label for each of the {len(x)} examples; "
-            f"found {y.dtype} of shape {tuple(y.shape)}"
-        )
-    if int(y.min()) < 0 or int(y.max()) >= n_classes:
-        raise ValueError(
-            f"labels must lie in [0, {n_classes}); found {int(y.min())} to {int(y.max())}"
-        )
+    if n_classes is not None:
+        checks.whole_number("n_classes", n_classes, 0)
     checks.whole_number("epochs", epochs, 0)
     checks.whole_number("batch_size", batch_size, 1)
-    if not 0 < learning_rate < float("inf"):
+    if not 0 < checks.as_number(learning_rate) < float("inf"):
         raise ValueError(f"learning_rate must be positive and finite; found {learning_rate!r}")
     if products not in (torch.float32, torch.bfloat16):
         raise ValueError(f"products must be torch.float32 or torch.bfloat16; found {products}")

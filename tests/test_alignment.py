@@ -166,3 +166,10 @@ def test_an_alignment_refuses_networks_that_do_not_fit(make_network):
         alignment.apply(make_network((4, 2, 2)), make_network((4, 3, 2)))
     with pytest.raises(ValueError, match="hidden layer 1 must hold 3 indices"):
         alignment.apply(make_network((4, 3, 2)), make_network((4, 3, 2)))
+
+
+def test_an_alignment_keeps_its_own_matchings():
+    matchings = [Matching(np.array([0]), np.array([0]))]
+    alignment = Alignment("by hand", matchings)
+    matchings.clear()
+    assert len(alignment.matchings) == 1

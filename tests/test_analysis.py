@@ -197,3 +197,34 @@ def test_the_text_of_a_count_says_where_there_is_none(make_record):
     record = make_record({"naive": [1.0] * 3}, counts=counts)
     assert count_text(record, "some") == "too few examples"
     assert count_text(record, "all", 1) == interval([1, 4, 1]).format(1)
+
+
+def test_two_pairs_have_an_effect_size(make_record):
+    found = compare(make_record({"naive": [1.0, 2.0], "sc-pwc": [0.5, 1.0]}), "sc-pwc", "naive")
+    assert found.effect == pytest.approx(-0.75 / np.std([-0.5, -1.0], ddof=1))
+
+
+def test_a_difference_of_1_counts_as_any_other(make_record):
+    naive, aligned = [2.0, 3.0, 4.0, 5.0, 6.0], [3.0, 2.5, 5.0, 3.0, 3.0]
+    found = compare(make_record({"naive": naive, "sc-pwc": aligned}), "sc-pwc", "naive")
+    assert found.wilcoxon_p == pytest.approx(stats.wilcoxon(aligned, naive).pvalue)
+
+
+def test_intervals_are_of_floats():
+    assert type(interval([2, 2]).value) in (float, np.float64)
+    assert interval([1, 2, 3]) == interval([1.0, 2.0, 3.0])
+
+
+def test_a_ratios_interval_is_that_of_resampling_by_hand():
+    rng = np.random.default_rng(5)
+    u, v = rng.normal(3, 1, 20), rng.normal(2, 0.3, 20)
+    draws = np.random.default_rng(0).integers(20, size=(9_999, 20))
+    ratios = [u[rows].mean() / v[rows].mean() for rows in draws]
+    found = ratio_interval(u, v)
+    assert found.value == pytest.approx(u.mean() / v.mean())
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(ratios, [0.025, 0.975])))
+
+
+def test_a_count_has_two_decimals(make_record):
+    record = make_record({"naive": [1.0] * 3}, counts={"all": [1.0, 4.0, 1.0]})
+    assert count_text(record, "all") == interval([1, 4, 1]).format(2)

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+import safecross
 from safecross import book
 from safecross.book import (
     BookError,
@@ -44,9 +45,11 @@ def make_project(root: Path, chapters: dict[str, str]) -> Path:
     (root / "book" / "profiles").mkdir(parents=True)
     (root / "book" / "index.md").write_text("# A small book\n\nFirst page.\n")
     (root / "book" / "profiles" / "quick.yaml").write_text("common: {seed: 1}\n")
-    shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
+    for part in ("_static", "_templates"):
+        shutil.copytree(ROOT / "book" / part, root / "book" / part)
     shutil.copy(ROOT / "book" / "references.bib", root / "book")
-    shutil.copy(ROOT / "_config.yml", root)
+    for name in ("_config.yml", "CITATION.cff"):
+        shutil.copy(ROOT / name, root)
     toc = ["format: jb-book", "root: book/index", "parts:", "- numbered: true", "  chapters:"]
     (root / "_toc.yml").write_text("\n".join(toc + [f"  - file: notebooks/{c}" for c in chapters]))
     for name, source in chapters.items():
@@ -208,6 +211,30 @@ def test_the_executed_notebook_shows_its_parameters_and_not_where_it_was_made(tm
     assert (root / "notebooks" / "01-one.ipynb").read_bytes() == before
 
 
+def test_the_parameters_a_chapter_ran_with_stand_where_it_declares_them(tmp_path):
+    declared = "name = 'é'  # é\nseed = 0  # of both\nrate = 1e-3  # kept\ndeep = False; low = -1"
+    root = make_project(tmp_path, {"01-one": chapter_source("print(name, seed, low)", declared)})
+    given = {"name": 'a "b" ü', "seed": 7, "deep": True, "low": -25}
+    path = execute_chapter("01-one", given, root)
+    notebook = nbformat.read(path, as_version=4)
+    assert printed(path) == 'a "b" ü 7 -25\n'
+    codes = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert codes[0].splitlines() == [
+        'name = "a \\"b\\" \\u00fc"  # é',
+        "seed = 7  # of both",
+        "rate = 1e-3  # kept",
+        "deep = True; low = -25",
+    ]
+    assert len(codes) == 2  # papermill's own cell of parameters is gone
+    assert declared_parameters(notebook) == {"rate": 1e-3} | given
+
+
+def test_a_notebook_without_given_parameters_stays_as_it_is_written(tmp_path):
+    root = make_project(tmp_path, {"01-one": chapter_source("seed", "seed = 0  # 'as' \"is\"")})
+    notebook = nbformat.read(execute_chapter("01-one", root=root), as_version=4)
+    assert [c.source for c in notebook.cells][1:] == ["seed = 0  # 'as' \"is\"", "seed"]
+
+
 def test_the_book_stops_at_the_first_failing_chapter(tmp_path):
     failing = "def halve(p):\n    raise ValueError(f'{p} neurons are odd')\n\nhalve(7)"
     chapters = {"01-a": "1", "02-b": failing, "03-c": "1"}
@@ -288,6 +315,55 @@ def test_a_small_book_is_built_with_links_to_the_files_it_was_made_from(tmp_path
     assert (root / binder[0]).is_file()
     assert f"https://github.com/{repository}/issues/new" in html
     assert "safecross.css" in html
+
+
+@pytest.fixture(scope="module")
+def dressed(tmp_path_factory) -> Path:
+    """Build a book with a formula, folded code, a drawing and a page beside the chapters."""
+    root = tmp_path_factory.mktemp("dressed")
+    chapter = (
+        "# %% [markdown]\n# # Count\n#\n# First **words** & $x$.\n\n"
+        '# %% tags=["parameters"]\nseed = 0  # s\n\n# %%\nvisibleword = 1\n\n'
+        '# %% tags=["hide-input"]\nfrom IPython.display import HTML, display\n\nhiddenword = 1\n'
+        "display(HTML('<figure><svg><text>drawn' + 'word</text></svg>said' + 'word</figure>'))\n"
+    )
+    make_project(root, {"01-one": chapter})
+    (root / "CHANGELOG.md").write_text("# Changelog\n")
+    with (root / "_toc.yml").open("a") as toc:
+        toc.write("\n  - file: CHANGELOG\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1577880000")
+        return make_book("quick", progress=False, root=root).parent
+
+
+def test_the_search_knows_what_is_shown_and_not_what_is_folded_or_drawn(dressed):
+    index = (dressed / "searchindex.js").read_text()
+    page = (dressed / "notebooks" / "01-one.html").read_text()
+    for word in ("visibleword", "saidword"):
+        assert word in index
+    for word in ("hiddenword", "drawnword"):
+        assert word in page and word not in index
+
+
+def test_a_page_says_what_it_is_when_it_was_built_and_how_to_cite_it(dressed):
+    page = (dressed / "notebooks" / "01-one.html").read_text()
+    assert '<meta name="description" content="First words &amp; x." />' in page
+    assert '<meta property="og:description" content="First words &amp; x." />' in page
+    address = "https://safecross.github.io/safecross/notebooks/01-one.html"
+    assert f'<meta property="og:url" content="{address}" />' in page
+    assert f"Version {safecross.__version__}, built 1 January 2020." in " ".join(page.split())
+    assert "title  = {safecross: 1. Count}" in page
+    assert f"url    = {{{address}}}" in page
+    assert (dressed / "CHANGELOG.html").is_file()
+
+
+def test_formulas_are_set_by_the_site_itself(dressed):
+    page = (dressed / "notebooks" / "01-one.html").read_text()
+    scripts = re.findall(r'<script[^>]* src="(.*?)"', page)
+    (mathjax,) = [src for src in scripts if "mathjax" in src]
+    assert (dressed / "notebooks" / mathjax).is_file()
+    assert list(dressed.glob("_static/mathjax/output/chtml/fonts/woff-v2/*.woff"))
+    assert not [src for src in scripts if src.startswith(("http", "//"))]
 
 
 @pytest.mark.parametrize(

@@ -415,6 +415,14 @@ def test_each_penalty_goes_with_each_kind_of_weights(views, penalty, weights):
         ({"weights": None}, "unknown weights None"),
         ({"tolerance": -1e-9}, r"tolerance must lie in \[0, 1\)"),
         ({"tolerance": 1.0}, r"tolerance must lie in \[0, 1\)"),
+        ({"tolerance": "0.1"}, r"tolerance must lie in \[0, 1\); found '0.1'"),
+        ({"ridge": []}, r"ridge must be finite and >= 0; found \[\]"),
+        ({"ridge": "1"}, "ridge must be finite and >= 0; found '1'"),
+        ({"ridge": 1j}, "ridge must be finite and >= 0; found 1j"),
+        ({"ridge": 10**400}, "ridge must be finite and >= 0; found 1000"),
+        ({"directions": np.array(2.5)}, r"directions must be a whole number .*found array\(2.5\)"),
+        ({"directions": torch.tensor(2.5)}, "directions must be a whole number .*found tensor"),
+        ({"standardise": "no"}, "standardise must be true or false; found 'no'"),
     ],
 )
 def test_options_out_of_range_are_refused(views, options, message):
@@ -521,3 +529,11 @@ def test_options_are_checked_without_data():
         check_cca_options(directions=5, widest=4)
     with pytest.raises(ValueError, match="ridge must be finite and >= 0; found True"):
         check_cca_options(ridge=True)
+
+
+@pytest.mark.parametrize(("p_value", "expected"), [(0.03, 1), (0.07, 0)])
+def test_bartlett_tests_at_5_percent_unless_told_otherwise(p_value, expected):
+    rho = math.sqrt(1 - math.exp(-chi2.isf(p_value, 1) / (50 - 1 - 1.5)))
+    found = bartlett_test(result_of([rho], 1, 1, 50))
+    assert found.p_values[0] == pytest.approx(p_value)
+    assert found.n_significant == expected

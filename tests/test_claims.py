@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from safecross.claims import CLAIMS, VERDICTS, Claim, judge_claims
+from safecross.claims import CLAIMS, VERDICTS, Claim, _best_child_beats_parents, judge_claims
 from safecross.paper import sc_cca
 
 HOLDS, FAILS, OPEN = VERDICTS
@@ -34,9 +35,10 @@ def shares(**accuracy) -> dict:
     return main(0.5, 0.5, accuracy=accuracy)
 
 
-def sweep(ridge=(0.5, 0.5, 0.5), directions=(0.5, 0.5)) -> dict:
+def sweep(ridge=(0.5, 0.5, 0.5), directions=(0.5, 0.5), more=None) -> dict:
     loss = {"naive": 1.0, "sc-pwc": 0.5, "sc-cca": 0.5}
     loss |= {"sc-cca:directions=2": directions[0], "sc-cca:directions=256": directions[1]}
+    loss |= {f"sc-cca:directions={k}": value for k, value in (more or {}).items()}
     loss |= {f"{op},penalty=kernel": 99.0 for op in RIDGES}  # shown, and of no claim
     return {"table": "sweep", "loss": loss | dict(zip(RIDGES, ridge, strict=True))}
 
@@ -74,12 +76,14 @@ PWC_BEATS_NAIVE = [
     (main(0.5, 1 + 0.1 * TURNS), OPEN),
 ]
 OFFSPRING = [(main(0.5, 0.5), FAILS), (main(0.05, 0.05), HOLDS)]
+OFFSPRING += [(main(0.5, np.where(np.arange(N) < n, 0.05, 0.5)), OPEN) for n in (90, 110)]
 OFFSPRING += [(main(0.07 + 0.01 * TURNS, 0.07 + 0.01 * TURNS), OPEN)]
 NEGLIGIBLE_PWC = [(timed("sc-pwc", s), v) for s, v in ((0.1, HOLDS), (0.3, FAILS))]
 NEGLIGIBLE_PWC += [(timed("sc-pwc", 0.2 + 0.1 * TURNS), OPEN)]
 NEGLIGIBLE_CCA = [(timed("cca", s), v) for s, v in ((0.1, HOLDS), (0.3, FAILS))]
 NEGLIGIBLE_CCA += [(timed("cca", 0.2 + 0.1 * TURNS), OPEN)]
 SENSITIVE = [(sweep(directions=(0.9, 0.5)), HOLDS), (sweep(ridge=(0.5, 0.6, 0.9)), FAILS)]
+SENSITIVE += [(sweep(ridge=(0.5, 0.75, 0.5), directions=(1.25, 0.5)), FAILS)]  # just three times
 
 # Parents have loss 0.07, naive crossover 1 unless said otherwise.
 CASES = {
@@ -91,7 +95,12 @@ CASES = {
     6: [(main(0.5, 0.1), HOLDS), (main(0.1, 0.5), FAILS), (main(0.5, 0.5 + 0.1 * TURNS), OPEN)],
     7: [(main(0.5, 0.08), HOLDS), (main(0.5, 0.4), FAILS), (main(1.0, 0.163 + 0.05 * TURNS), OPEN)],
     8: [(main(0.1, 0.5), HOLDS), (main(0.5, 0.1), FAILS), (main(0.5, 0.5 + 0.1 * TURNS), OPEN)],
-    9: [(main(0.5, 0.1), HOLDS), (main(0.5, 0.06), FAILS), (main(0.5, 0.07 + 0.1 * TURNS), OPEN)],
+    9: [
+        (main(0.5, 0.1), HOLDS),
+        (main(0.5, 0.06), FAILS),
+        (main(0.5, 0.07 + 0.1 * TURNS), OPEN),
+        (main(0.5, 0.07), OPEN),
+    ],
     10: [
         (main(0.5, 0.5, parents_accuracy=0.44), HOLDS),
         (main(0.5, 0.5, parents_accuracy=0.46), FAILS),
@@ -121,6 +130,8 @@ CASES = {
         (sweep(directions=(0.6, 0.1)), HOLDS),  # 256 is not below the width of 100
         (sweep(directions=(0.4, 0.9)), FAILS),
         (sweep(directions=(0.5 + 0.1 * TURNS, 0.5)), OPEN),
+        (sweep(directions=(0.9, 0.9), more={50: 0.4}), FAILS),  # the best of them counts
+        (sweep(directions=(0.4, 0.9), more={50: 0.9}), FAILS),
     ],
     20: SENSITIVE,
     21: SENSITIVE,
@@ -211,3 +222,12 @@ def test_the_table_holds_the_claims_that_have_a_record(build):
     assert counted.startswith("203.0 [203.0, 203.0]")
     assert set(table["verdict"]) <= set(VERDICTS)
     assert judge_claims({}).empty
+
+
+def test_a_child_is_held_against_the_better_parent_at_its_best_t(make_record):
+    record = make_record({"naive": [1.0] * 3, "sc-pwc": [0.06] * 3}, parents=0.07)
+    record.pairs.loc[0, "loss_b"] = 0.05  # better than the child
+    worse = record.curves.query("t == 0.5").assign(t=0.25, loss=0.5)
+    record = replace(record, curves=pd.concat([record.curves, worse]))
+    found = _best_child_beats_parents(record, "sc-pwc")
+    assert (found.value, found.n) == (2 / 3, 3)

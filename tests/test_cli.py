@@ -23,6 +23,7 @@ from safecross import (
     interpolate,
     load_data,
     load_network,
+    stack,
     store,
 )
 from safecross.cli import main
@@ -155,6 +156,7 @@ def test_data_are_prepared_and_checked(capsys, tmp_path):
     [
         (["check"], "data check needs the name of a data set"),
         (["prepare", "mnits"], "unknown data set 'mnits': did you mean 'mnist'"),
+        (["check", "~nosuch/x.npz"], "~nosuch/x.npz: expected an .npz file; found no file there"),
         (["check", "nowhere.npz"], "nowhere.npz: expected an .npz file; found no file there"),
     ],
 )
@@ -227,6 +229,10 @@ def test_an_existing_output_is_kept_unless_told_otherwise(parents, own_data, cap
         ({"a": "nowhere.safetensors"}, r"nowhere\.safetensors: .* there is no such file"),
         ({"a": "junk"}, r"junk: expected a safetensors file; found one that cannot be read"),
         ({"a": "tensors"}, r"tensors is not a network: expected .*from_torch"),
+        ({"a": "float8"}, r"weights of layer 1 must be real .*found torch\.float8_e4m3fn"),
+        ({"a": "two"}, r"a layer pair holds one pair; found shape \(2, 40, 5\)"),
+        ({"--operator": "sc-cca:ridge=[]"}, r"ridge must be finite and >= 0; found '\[\]'"),
+        ({"--data": "~nosuch/x.npz"}, r"~nosuch/x\.npz: .* found no file there"),
         ({"a": "wide"}, r"must have the same architecture; found 9-6-4-3 and 9-5-4-3"),
         ({"--operator": "sc-pcw"}, r"unknown operator 'sc-pcw': did you mean 'sc-pwc'"),
         ({"--operator": "sc-cca:rigde=1"}, r"'rigde': did you mean 'ridge'"),
@@ -246,6 +252,10 @@ def test_mistakes_with_crossover_are_one_line(
     Path("junk").write_text("junk")
     store.save_tensors("tensors", {"x": torch.zeros(2)}, {})
     make_network((9, 6, 4, 3)).save("wide")
+    stack([make_network((9, 5, 4, 3))] * 2).save("two")
+    layers, _ = store.load_tensors(parents[0])
+    layers = {name: layer.to(torch.float8_e4m3fn) for name, layer in layers.items()}
+    store.save_tensors("float8", layers, {"kind": "safecross.Network"})
     words = {"a": parents[0], "b": parents[1], "--data": str(own_data), "-o": "child"} | changes
     a, b = words.pop("a"), words.pop("b")
     before = set(tmp_path.iterdir())
@@ -297,6 +307,17 @@ def test_a_mistake_through_the_module_has_status_1_and_no_traceback(tmp_path):
     [
         (["--widths", "5,x"], r"--widths must be whole numbers, such as 256,64; found '5,x'"),
         (["--widths", "5,0"], r"each width in hidden must be a whole number >= 1; found 0"),
+        (["--widths", ""], r"--widths must be whole numbers, such as 256,64; found ''"),
+        (["--operators", "sc-cca:ridge=[]"], r"ridge must be finite and >= 0; found '\[\]'"),
+        (
+            ["--operators", "sc-cca:standardise=no"],
+            r"standardise must be true or false; found 'no'",
+        ),
+        (["--device", "meta"], r"expected a device that PyTorch has here, .*; found 'meta'"),
+        (["--device", "nosuch"], r"expected a device that PyTorch has here, .*; found 'nosuch'"),
+        (["--device", "hpu"], r"expected a device that PyTorch has here, .*; found 'hpu'"),
+        (["--shard", "²/³"], r"--shard must be I/N, such as 0/3; found '²/³'"),
+        (["--pairs", str(2**70)], r"n_pairs must be at most 2147483647; found 11805916207174"),
         (["--shard", "1"], r"--shard must be I/N, such as 0/3; found '1'"),
         (["--shard", "-1/3"], r"--shard must be I/N, such as 0/3; found '-1/3'"),
         (["--shard", "3/3"], r"shard's i must be a whole number in \[0, 2\]; found 3"),
@@ -317,6 +338,48 @@ def test_mistakes_with_runs_are_one_line(own_data, runs, capsys, words, message)
         words = [f"--shard={words[1]}"]
     assert main([*start, *words]) == 1
     assert re.search(message, one_line(capsys))
+
+
+@pytest.mark.parametrize("command", ["run", "merge"])
+def test_a_mistaken_name_is_answered_with_the_nearest(runs, capsys, command):
+    assert main([command, "mnits"]) == 1
+    assert one_line(capsys).startswith("unknown data set 'mnits': did you mean 'mnist' or ")
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize("words", [["--widths", ""], ["--device", "meta"]])
+def test_a_mistake_starts_no_run(own_data, runs, capsys, words):
+    assert main(["run", str(own_data), *words]) == 1
+    one_line(capsys)
+    assert not runs.exists()
+
+
+def test_a_large_batch_is_all_examples(own_data, runs, capsys):
+    words = ["run", str(own_data), "--widths", "4", "--pairs", "1", "--epochs", "1"]
+    words += ["--workers", "1", "--operators", "naive", "--batch-size"]
+    rows = []
+    for size in (60, 2**70):
+        assert main([*words, str(size)]) == 0
+        rows.append(capsys.readouterr().out.splitlines()[1:4])
+    assert rows[0] == rows[1]
+
+
+def test_the_parents_stand_beside_the_operators(copied, small_record, capsys):
+    cli._print_record(small_record)
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = (line.split() for line in lines if line.startswith("parents "))
+    ends = small_record.curves.query(
+        "operator == 'naive' and t in (0, 1)"
+    )  # the parents themselves
+    assert row == ["parents", f"{ends['loss'].mean():.4f}", f"{ends['accuracy'].mean():.4f}"]
+    assert [line.split()[0] for line in lines[2:-2]] == list(small_record.config.operators)
+
+
+@pytest.mark.parametrize("tolerance", ["nan", "inf", "-inf", "-1"])
+def test_a_tolerance_that_compares_nothing_is_refused(copied, own_data, capsys, tolerance):
+    words = ["verify", copied.name, "--pairs", "1", "--data", str(own_data)]
+    assert main([*words, f"--tolerance={tolerance}"]) == 1
+    assert one_line(capsys) == f"--tolerance must be finite and >= 0; found {tolerance}"
 
 
 def test_every_option_of_run_reaches_the_config():
@@ -434,6 +497,8 @@ def test_mistakes_with_verify_are_one_line(copied, other_data, capsys):
     assert f"unknown record '{copied.name[:-2]}': did you mean '{copied.name}'" in one_line(capsys)
     assert main(["verify", copied.name, "--data", str(other_data)]) == 1
     assert "expected data with fingerprint" in one_line(capsys)
+    assert main(["verify", copied.name, "--seed", "-1"]) == 1
+    assert one_line(capsys) == "--seed must be a whole number >= 0; found -1"
     (copied / "pairs.parquet").write_bytes(b"")
     assert main(["verify", copied.name]) == 1
     assert "pairs.parquet: expected SHA-256" in one_line(capsys)

@@ -84,6 +84,17 @@ def test_it_is_frozen():
         ("operators", "naive", "operators must be a list; found 'naive'"),
         ("operators", ("naive", 3), "operators must be strings; found 3"),
         ("operators", ("sc-pcw",), "unknown operator 'sc-pcw': did you mean 'sc-pwc'"),
+        ("output_bias", "no", "output_bias must be true or false; found 'no'"),
+        ("dataset", None, "dataset must be a name or a path; found None"),
+        ("dataset", 5, "dataset must be a name or a path; found 5"),
+        ("n_pairs", 2**70, "n_pairs must be at most 2147483647; found 1180591620717411303424"),
+        ("learning_rate", 10**400, "learning_rate must be a number; found 1000"),
+        ("learning_rate", True, "learning_rate must be a number; found True"),
+        ("learning_rate", 1j, "learning_rate must be a number; found 1j"),
+        ("t", (0, 0.5, 1, 10**400), "t must be a number; found 1000"),
+        ("t", {0: 1}, "t must be a list; found {0: 1}"),
+        ("hidden", {5: 1}, "hidden must be a list; found {5: 1}"),
+        ("hidden", {5, 6}, "hidden must be a list; found {5, 6}"),
     ],
 )
 def test_each_field_is_checked(field, value, message):
@@ -177,6 +188,10 @@ def test_an_unknown_field_gets_the_nearest_names():
         Config.from_dict({**BASE.to_dict(), "epoch": 3})
 
 
+def test_a_flag_of_numpy_gives_the_same_hash():
+    assert BASE.replace(output_bias=np.True_).hash() == BASE.hash()
+
+
 # Operators in one word
 
 
@@ -202,6 +217,8 @@ def test_an_operator_is_read_from_one_word(text, name, options):
         ("naive:ridge=1", "unknown option of operator 'naive' 'ridge'"),
         ("sc-cca:rigde=1", "unknown option of operator 'sc-cca' 'rigde': did you mean 'ridge'"),
         ("sc-cca:ridge", "expected option=value in operator 'sc-cca:ridge'; found 'ridge'"),
+        ("sc-cca:ridge=1,ridge=2", "expected each option once .*; found two ridge"),
+        (None, "operators must be strings; found None"),
         ("sc-cca:ridge=", "expected option=value in operator 'sc-cca:ridge='; found 'ridge='"),
     ],
 )
@@ -212,7 +229,18 @@ def test_a_mistaken_operator_is_refused(text, message):
 
 @pytest.mark.parametrize(
     ("word", "value"),
-    [("7", 7), ("-1.5", -1.5), ("1e-3", 1e-3), ("True", True), ("null", None), ("a b", "a b")],
+    [
+        ("7", 7),
+        ("-1.5", -1.5),
+        ("1e-3", 1e-3),
+        ("True", True),
+        ("null", None),
+        ("a b", "a b"),
+        ("[]", "[]"),
+        ('{"a": 1}', '{"a": 1}'),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+    ids=lambda value: str(value)[:9],
 )
 def test_a_word_becomes_a_value(word, value):
     assert literal(word) == value
@@ -241,6 +269,11 @@ def test_a_networks_seed_depends_on_the_experiments_seed_and_its_number_alone():
         ("sc-cca:weights=1", "unknown weights 1"),
         ("sc-cca:ridge=abc", "ridge must be finite and >= 0; found 'abc'"),
         ("sc-cca:ridge=null", "ridge must be finite and >= 0; found None"),
+        ("sc-cca:ridge=[]", "ridge must be finite and >= 0; found '[]'"),
+        ("sc-cca:ridge={}", "ridge must be finite and >= 0; found '{}'"),
+        ("sc-cca:ridge=" + "[" * 100_000, "ridge must be finite and >= 0; found '[[["),
+        ("sc-cca:ridge=" + "1" * 400, "ridge must be finite and >= 0; found 111"),
+        ("sc-cca:standardise=0", "standardise must be true or false; found 0"),
         ("sc-cca:directions=0", "directions must be a whole number >= 1; found 0"),
         ("sc-cca:directions=1.5", "found 1.5"),
     ],

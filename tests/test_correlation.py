@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safecross import LayerPair, cca_of_pair, correlation
+from safecross import LayerPair, cca, cca_of_pair, correlation
 
 # The function of the same name hides the module.
 correlation_module = sys.modules["safecross.correlation"]
@@ -84,6 +84,71 @@ def test_a_stack_of_layers_is_correlated_one_by_one(device):
         torch.testing.assert_close(one, correlation(la[i], lb[i]))
 
 
+#: Powers of ten at which squares of float64 overflow or vanish, or columns nearly do themselves.
+EXTREMES = (1e300, 3e307, 1e200, 1e154, 1e-154, 1e-162, 1e-170, 1e-300)
+
+
+@pytest.mark.parametrize("scale", EXTREMES)
+def test_correlations_of_very_large_and_very_small_columns_are_right(scale):
+    la, lb = draw(50, 3), draw(50, 3) + draw(50, 3, seed=1)
+    some = np.array([1, scale, 1])  # beside columns that are neither
+    for factor in (scale, some):
+        torch.testing.assert_close(correlation(la * factor, lb), correlation(la, lb))
+        torch.testing.assert_close(correlation(lb, la * factor), correlation(lb, la))
+        torch.testing.assert_close(correlation((la * factor).tolist()), correlation(la))
+        pair, usual = LayerPair(la * factor, lb), LayerPair(la, lb)
+        np.testing.assert_allclose(pair.scale_a.numpy() / factor, usual.scale_a)
+        found, expected = cca_of_pair(pair), cca_of_pair(usual)
+        torch.testing.assert_close(found.correlations, expected.correlations)
+
+
+def test_a_very_large_offset_is_taken_off_before_it_is_squared():
+    la = 1e300 * (1 + 1e-3 * draw(50, 3))
+    expected = np.corrcoef(la / 1e300, rowvar=False)
+    np.testing.assert_allclose(correlation(la), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", EXTREMES)
+def test_a_dead_column_is_dead_at_any_scale(scale):
+    la = draw(11, 3) * scale
+    la[:, 1] = scale
+    between = correlation(la, la)
+    assert not between[1].any()
+    assert between[0, 0] == pytest.approx(1)
+
+
+def test_columns_of_usual_scale_keep_their_bits():
+    """Scaling by a power of two is exact, but the published bits come from no scaling at all."""
+    la = draw(50, 3) * [1e-100, 1, 1e100]
+    columns = torch.tensor(la)
+    columns = columns - columns.mean(0)
+    norms = torch.linalg.vector_norm(columns, dim=0)
+    columns /= norms
+    assert torch.equal(correlation(la), (columns.T @ columns).clamp(-1, 1))
+    assert torch.equal(LayerPair(la, la).scale_a, norms / 7)
+
+
+@pytest.mark.parametrize("scale", EXTREMES)
+def test_variances_that_float64_does_not_hold_are_refused_where_they_are_needed(scale):
+    pair = LayerPair(draw(50, 3), draw(50, 3, seed=1) * scale)
+    message = "centred columns of b have deviations .* scale the columns, or standardise them"
+    with pytest.raises(ValueError, match=message):
+        cca_of_pair(pair, standardise=False)
+
+
+@pytest.mark.parametrize("value", ["no", "false", 0, 1, None])
+def test_standardise_is_true_or_false(value):
+    pair = LayerPair(draw(20, 3), draw(20, 3, seed=1))
+    for call in (
+        lambda: pair.bases(value),
+        lambda: cca_of_pair(pair, standardise=value),
+        lambda: cca(pair.la, pair.lb, standardise=value),
+    ):
+        with pytest.raises(ValueError, match="standardise must be true or false; found"):
+            call()
+    assert cca_of_pair(pair, standardise=np.False_) is cca_of_pair(pair, standardise=False)
+
+
 @pytest.mark.parametrize("standardise", [True, False])
 def test_the_bases_are_the_principal_directions(standardise):
     la, lb = draw(50, 4) * [1, 2, 3, 4], draw(50, 3, seed=1)
@@ -126,6 +191,8 @@ def test_layers_that_cannot_be_compared_are_refused(function, la, lb, message):
 def test_a_layer_pair_is_one_pair():
     with pytest.raises(ValueError, match=r"holds one pair; found shape \(3, 4, 2\)"):
         LayerPair(np.zeros((3, 4, 2)), np.zeros((3, 4, 2)))
+    with pytest.raises(ValueError, match=r"holds one pair; found shape \(3, 4, 2\)"):
+        LayerPair(np.zeros((4, 2)), np.zeros((3, 4, 2)))
 
 
 def test_what_is_kept_is_computed_once_and_equals_what_is_not(monkeypatch):
@@ -151,3 +218,26 @@ def test_what_is_kept_is_computed_once_and_equals_what_is_not(monkeypatch):
     assert cca_of_pair(pair, directions=2, standardise=False) is not first
     assert cca_of_pair(pair, directions=3) is not first
     assert pair.keep("mine", lambda: 1) == pair.keep("mine", lambda: 2) == 1
+
+
+def test_the_layers_are_left_as_they_are():
+    la, lb = (torch.from_numpy(draw(9, 3, seed)) for seed in (0, 1))
+    before = la.clone(), lb.clone()
+    correlation(la, lb)
+    LayerPair(la, lb).bases(True)
+    assert torch.equal(la, before[0]) and torch.equal(lb, before[1])
+
+
+def test_a_dead_neuron_of_one_layer_of_a_stack_is_dead_in_that_one_only():
+    stack = torch.from_numpy(np.stack([draw(9, 3, 0), draw(9, 3, 1), draw(9, 3, 2)]))
+    stack[1, :, 0] = 0.1
+    for found, layer in zip(correlation(stack), stack, strict=True):
+        torch.testing.assert_close(found, correlation(layer))
+
+
+def test_a_layer_pair_lets_go_of_its_standardised_columns():
+    pair = LayerPair(draw(9, 3, 0), draw(9, 4, 1))
+    pair.bases(True)
+    assert not {"_view_a", "_view_b"} & set(vars(pair))
+    with pytest.raises(TypeError):
+        LayerPair(draw(9, 3, 0), draw(9, 4, 1), {})

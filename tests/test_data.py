@@ -8,7 +8,9 @@ import pickle
 import socket
 import sys
 import tarfile
+import tracemalloc
 import types
+import zipfile
 from unittest import mock
 
 import numpy as np
@@ -19,6 +21,7 @@ from safecross.data import (
     DataError,
     catalogue,
     check_data,
+    check_name,
     import_torchvision,
     list_data,
     load,
@@ -198,6 +201,20 @@ REFUSED = {
     "label shape": (put(y_test=lambda a: a["y_test"][:, None]), r"y_test: .*found shape \(6, 1\)"),
     "float labels": (put(y_train=lambda a: a["y_train"] * 1.0), "integer labels.*float64"),
     "negative label": (set_first("y_train", -1), "y_train: .*labels from -1 to 2"),
+    "labels from 1": (
+        put(y_train=lambda a: a["y_train"] + 1, y_test=lambda a: a["y_test"] + 1),
+        r"classes 0, 1, 2, .*found 3 classes from 1 to 3 .*np.searchsorted\(classes, y_train\)",
+    ),
+    "skipped label": (
+        put(y_train=lambda a: a["y_train"] * 2, y_test=lambda a: a["y_test"] * 2),
+        "classes 0, 1, 2, .*found 3 classes from 0 to 4",
+    ),
+    "one-hot": (
+        put(y_train=lambda a: np.eye(3, dtype=int)[a["y_train"]]),
+        r"y_train: .*found shape \(12, 3\).*one-hot, save y.argmax\(axis=1\)",
+    ),
+    "one column": (put(y_train=lambda a: a["y_train"][:, None]), "y_train: .*flatten the array"),
+    "text labels": (put(y_test=lambda a: a["y_test"].astype(str)), "labels.*np.searchsorted"),
     "huge label": (set_first("y_test", 70_000), "y_test: .*labels from 0 to 70000"),
     "empty train": (lambda a: a.update(make_arrays(n_train=0)), "x_train: .*at least one image"),
     "empty test": (lambda a: a.update(make_arrays(n_test=0)), "x_test: .*at least one image"),
@@ -258,6 +275,151 @@ def test_altered_header_is_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"(12, 4, 3)", b"(12, 4, 1)"))
     with pytest.raises(DataError, match=r"a whole numeric array x_train; found .*CRC"):
         load_data(path)
+
+
+def test_a_class_may_be_missing_in_one_split(tmp_path):
+    arrays = make_arrays()
+    arrays["y_train"][arrays["y_train"] == 2] = 0
+    assert load_data(save(tmp_path / "own.npz", arrays)).n_classes == 3
+
+
+def test_the_remedy_for_labels_gives_labels_that_load(tmp_path):
+    arrays = make_arrays()
+    expected = load_data(save(tmp_path / "own.npz", arrays))
+    y_train, y_test = (np.array(["cat", "dog", "emu"])[arrays[f"y_{s}"]] for s in ("train", "test"))
+    classes = np.unique(np.append(y_train, y_test))  # as the message says
+    arrays["y_train"] = np.searchsorted(classes, y_train)
+    arrays["y_test"] = np.searchsorted(classes, y_test)
+    assert same(load_data(save(tmp_path / "again.npz", arrays)), expected)
+
+
+# Archives that are not what they say
+
+
+def array_file(array) -> bytes:
+    """Return the .npy file of an array."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def write_archive(path, files, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for key, content in files.items():
+            archive.writestr(f"{key}.npy", content)
+    return path
+
+
+@pytest.mark.parametrize("key", ["x_train", "y_test"])
+@pytest.mark.parametrize("place", ["header", "array"])
+def test_an_archive_is_not_expanded_beyond_its_headers(tmp_path, key, place):
+    """64 MB of zeros that are 64 kB in the file, behind the header of a few numbers or within."""
+    files = {k: array_file(a) for k, a in make_arrays().items()}
+    zeros = bytes(2**26)
+    files[key] = files[key] + zeros if place == "array" else files[key][:20] + zeros
+    path = write_archive(tmp_path / "bomb.npz", files)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=f"a whole numeric array {key}; found "):
+            load_data(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**24
+
+
+def test_a_size_that_the_archive_understates_is_not_expanded_either(tmp_path):
+    files = {k: array_file(a) for k, a in make_arrays().items()}
+    files["x_train"] += bytes(2**26)
+    path = write_archive(tmp_path / "bomb.npz", files)
+    said, true = (144 + 128).to_bytes(4, "little"), len(files["x_train"]).to_bytes(4, "little")
+    assert path.read_bytes().count(true) == 2
+    path.write_bytes(path.read_bytes().replace(true, said))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"a whole numeric array x_train; found .*CRC"):
+            load_data(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**24
+
+
+@pytest.mark.parametrize("more", [-144, -1, 1, 1000])
+def test_an_array_is_of_the_size_that_its_header_says(tmp_path, more):
+    """With a checksum that is right: only the header tells."""
+    files = {k: array_file(a) for k, a in make_arrays().items()}
+    content = files["x_train"]
+    files["x_train"] = content + bytes(more) if more > 0 else content[:more]
+    path = write_archive(tmp_path / "own.npz", files)
+    with pytest.raises(DataError, match=r"x_train; found .* bytes for uint8 of shape \(12, 4, 3\)"):
+        load_data(path)
+
+
+@pytest.mark.parametrize("shape", [(2**50,), (10**400,), (-1,)])
+def test_a_header_cannot_ask_for_memory(tmp_path, shape):
+    files = {k: array_file(a) for k, a in make_arrays().items()}
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    files["x_train"] = header.getvalue() + bytes(100)
+    with pytest.raises(DataError, match="a whole numeric array x_train; found"):
+        load_data(write_archive(tmp_path / "own.npz", files))
+
+
+def test_arrays_that_do_not_fit_in_the_free_memory_are_not_read(tmp_path, monkeypatch):
+    path = save(tmp_path / "own.npz")
+    memory = types.SimpleNamespace(available=100)
+    monkeypatch.setattr(arrays_module.psutil, "virtual_memory", lambda: memory)
+    with pytest.raises(DataError, match=r"arrays that fit in the free memory; found .* GiB free"):
+        load_data(path)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_only_numpys_own_compression_is_read(tmp_path, compression):
+    """Others expand what they are handed whole."""
+    files = {k: array_file(a) for k, a in make_arrays().items()}
+    with pytest.raises(DataError, match=r"x_train; found .*other than that of np"):
+        load_data(write_archive(tmp_path / "own.npz", files, compression))
+
+
+@pytest.mark.parametrize("fortran", [False, True])
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+def test_what_numpy_writes_is_read(tmp_path, write, fortran):
+    arrays = make_arrays()
+    expected = load_data(save(tmp_path / "own.npz", arrays))
+    if fortran:
+        arrays = {key: np.asfortranarray(array) for key, array in arrays.items()}
+    write(tmp_path / "again.npz", **arrays)
+    assert same(load_data(tmp_path / "again.npz"), expected)
+
+
+@pytest.mark.parametrize("content", [b"", b"x_train,y_train\n1,2\n", b"PK\x03\x04", bytes(99)])
+def test_a_file_of_another_kind_is_called_one(tmp_path, content):
+    path = tmp_path / "own.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"expected a NumPy .npz archive; found ") as caught:
+        load_data(path)
+    assert not any(word in str(caught.value) for word in ("pickle", "unsafe", "allow_"))
+
+
+@pytest.mark.parametrize("variable", ["SAFECROSS_DATA", "SAFECROSS_CACHE"])
+def test_a_user_that_there_is_not_has_no_data(monkeypatch, variable):
+    with pytest.raises(DataError, match=r"~nosuch/x.npz: expected an .npz file; found no file"):
+        load_data("~nosuch/x.npz")
+    monkeypatch.setenv(variable, "~nosuch/data")
+    assert [entry["name"] for entry in list_data("~nosuch/more")] == list(KNOWN)
+
+
+def test_a_name_is_known_or_a_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mnits", "Mnist", "", "own", 5, None):
+        with pytest.raises(DataError, match="unknown data set"):
+            check_name(name)
+    (tmp_path / "own").touch()
+    for name in ("mnist", "own", "own.npz", "no/such/file", tmp_path):
+        check_name(name)
 
 
 def test_single_array_is_refused(tmp_path):

@@ -88,6 +88,12 @@ def test_a_device_that_the_workers_lack_is_one_clear_error(config, cluster, runs
         run(config, backend="dask", scheduler=cluster.scheduler_address, device="nonsense")
 
 
+def test_a_cluster_without_the_memory_is_one_clear_error(config, cluster, runs):
+    with pytest.raises(MemoryError, match=r"expected about .* for each of 1 worker\(s\); found"):
+        run(config.replace(hidden=(10**7,)), backend="dask", scheduler=cluster.scheduler_address)
+    assert not runs.exists()
+
+
 def test_a_scheduler_without_workers_is_an_error(config, runs, monkeypatch):
     monkeypatch.setattr(engine, "WAIT", 0.2)
     with (

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -200,6 +201,36 @@ def test_a_parent_is_trained_as_the_config_says(small_config, small_run):
         assert torch.equal(ours, theirs)
 
 
+def test_each_network_of_a_population_takes_an_equal_part_of_the_time(small_config, monkeypatch):
+    readings = iter([100.0, 112.0, 112.0, 113.0, 115.0, 118.0])
+    monkeypatch.setattr(experiment, "time", SimpleNamespace(perf_counter=lambda: next(readings)))
+    together = train_parents(small_config, range(6), together=True)
+    assert [seconds for _, seconds in together] == [2.0] * 6
+    assert [seconds for _, seconds in train_parents(small_config, [0, 1])] == [1.0, 3.0]
+
+
+def test_a_worker_computes_on_one_thread(small_config, runs, monkeypatch, own_data):
+    seen = []
+
+    def watch(function):
+        def watched(*arguments, **options):
+            seen.append(torch.get_num_threads())
+            return function(*arguments, **options)
+
+        return watched
+
+    for name in ("train", "crossover_curve", "align_layers"):
+        monkeypatch.setattr(experiment, name, watch(getattr(experiment, name)))
+    torch.set_num_threads(2)
+    try:
+        record = run(small_config.replace(n_pairs=1), workers=1)
+        verify(record, n_pairs=1, dataset=str(own_data))
+        assert torch.get_num_threads() == 2  # as the caller had it
+    finally:
+        torch.set_num_threads(1)
+    assert seen == [1] * 2 * (2 + 2 * len(small_config.operators))
+
+
 # Workers, shards, more pairs
 
 
@@ -318,12 +349,23 @@ def test_a_pair_of_another_config_is_not_taken_for_ones_own(small_config, small_
         assert (record.folder / path.name).read_bytes() == path.read_bytes()
 
 
+def test_a_parent_of_another_config_is_not_taken_for_ones_own(small_config, small_run, copied):
+    other = run(small_config.replace(epochs=3, n_pairs=1), workers=1, folder=copied / "other")
+    assert not np.isclose(
+        other.pairs["loss_a"][0], load_record(record_folder(small_run)).pairs["loss_a"][0]
+    )
+    shutil.copy(parent_files(copied / "other")[0], parent_files(copied)[0])
+    pair_files(copied)[0].unlink()
+    run(small_config, workers=1)
+    assert tables(copied) == tables(small_run)
+
+
 # Interrupted
 
 
 @pytest.fixture(scope="module")
 def long_config(small_config) -> Config:
-    return small_config.replace(n_pairs=30, operators=("naive", "sc-pwc"))
+    return small_config.replace(n_pairs=60, operators=("naive", "sc-pwc"))
 
 
 @pytest.fixture(scope="module")
@@ -370,7 +412,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(long_config, lo
     moments = random.Random(0)
     folder = tmp_path / "runs"
     progress = []
-    for target in sorted(moments.sample(range(long_config.n_pairs - 8), 10)):
+    for target in sorted(moments.sample(range(long_config.n_pairs // 3), 10)):
         before = set(folder.rglob("*"))
         child = start(long_config, folder)
         wait_until(lambda seen=before: set(folder.rglob("*")) > seen, child.is_alive)
@@ -410,6 +452,7 @@ def test_a_run_killed_at_each_of_its_writes_ends_with_the_same_bytes(small_confi
         again = start(config, folder)
         again.join()
         assert again.exitcode == 0
+        assert not list(folder.rglob(".*.tmp"))
         assert tables(folder) == tables(tmp_path / "whole")
         assert load_record(record_folder(folder)).describe()
     # Two parents, a pair, the session's note, four tables, the manifest, and what else there is.
@@ -448,6 +491,32 @@ def test_the_command_line_with_two_workers_is_cut_off(small_config, long_run, ru
     found = list_records().set_index("place").loc["local"]
     assert found["pairs_done"] == len(pair_files(runs))
     assert found["pairs"] == 300
+
+
+#: Makes every worker but the first take its time to start; Python reads it before all else.
+LATE_WORKERS = """
+import os, sys, time
+if any("popen_loky" in word for word in sys.orig_argv):
+    try:
+        os.mkdir(os.environ["FIRST_WORKER"])
+    except FileExistsError:
+        time.sleep(60)
+"""
+
+
+def test_ctrl_c_while_a_worker_starts_prints_one_line(small_config, runs, tmp_path, monkeypatch):
+    (tmp_path / "late").mkdir()
+    (tmp_path / "late" / "sitecustomize.py").write_text(LATE_WORKERS)
+    monkeypatch.setenv("FIRST_WORKER", str(tmp_path / "first"))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'late'}:{os.environ.get('PYTHONPATH', '')}")
+    words = ["run", small_config.dataset, "--pairs", "300", "--widths", "5,4", "--workers", "2"]
+    process = command(*words, "--epochs", "2", "--operators", "naive", "sc-pwc")
+    wait_until(lambda: len(pair_files(runs)) > 1, lambda: process.poll() is None)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (out, err) == ("", "safecross: interrupted; what was finished is kept\n")
+    assert process.returncode == 130
+    assert 1 < len(pair_files(runs)) < 300
 
 
 def test_the_peak_of_memory_is_this_process_own():
@@ -532,16 +601,16 @@ def test_half_written_files_are_ignored(small_config, small_run, runs):
 
 
 def test_a_full_disk_keeps_the_pairs_done_before(small_config, small_run, runs, monkeypatch):
-    save = store.save_file
+    write = Path.write_bytes
     writes = itertools.count(1)
 
-    def fill_up(tensors, path, metadata):
+    def fill_up(path, content):
         if next(writes) > 7:  # two pairs and the parents of the next one; it takes the next
-            Path(path).write_bytes(b"half of it")
+            write(path, b"half of it")
             raise OSError(errno.ENOSPC, "No space left on device")
-        save(tensors, path, metadata)
+        write(path, content)
 
-    monkeypatch.setattr(store, "save_file", fill_up)
+    monkeypatch.setattr(Path, "write_bytes", fill_up)
     with pytest.raises(StoreError, match=r"cannot write .*: .*No space left.*Free some") as caught:
         run(small_config, workers=1)
     assert len(str(caught.value).splitlines()) == 1
@@ -760,6 +829,18 @@ def test_a_loose_tolerance_leaves_out_the_losses_that_explode(copied, own_data):
     forge(record_folder(copied), "curves", at("sc-pwc-semi", 0.5, "loss", lambda x: 9 * x))
     record = load_record(record_folder(copied))
     assert verify(record, n_pairs=2, dataset=str(own_data))["ok"].all()
+
+
+@pytest.mark.parametrize(("forged", "unit"), [(0.25, 1), (8.0, 8)])
+def test_losses_are_compared_relative_to_the_larger_of_1_and_the_loss(
+    copied, own_data, forged, unit
+):
+    honest = load_record(record_folder(copied)).at(0.5)["sc-pwc"]
+    forge(record_folder(copied), "curves", at("sc-pwc", 0.5, "loss", lambda x: 0 * x + forged))
+    table = verify(load_record(record_folder(copied)), n_pairs=4, dataset=str(own_data))
+    rows = table[(table["what"] == "sc-pwc") & (table["value"] == "loss")].set_index("pair")
+    expected = abs(forged - honest) / unit
+    np.testing.assert_allclose(rows["difference"], expected, atol=1e-6)
 
 
 def test_other_data_than_the_records_are_refused(small_record, other_data):

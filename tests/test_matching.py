@@ -202,6 +202,45 @@ def test_pairs_that_are_no_matching_are_refused(pairs, message):
         complete(start(*pairs), 3, 2)
 
 
+@pytest.mark.parametrize("make", [list, tuple, np.array, torch.tensor], ids=str)
+def test_pairs_may_come_in_any_form(make):
+    expected = [(2, 0), (0, 1), (1, 2)]
+    assert pairs_of(complete(Matching(make([2]), make([0])), 3, 3)) == expected
+    assert pairs_of(complete((make([2]), make([0])), 3, 3)) == expected
+
+
+@pytest.mark.parametrize(
+    ("la", "lb", "message"),
+    [
+        ([0, 1], [0], "lists of equal length; found 2 and 1 neurons"),
+        ([], [0], "lists of equal length; found 0 and 1 neurons"),
+        ([0, 0], [0, 1], r"each neuron of a at most once .* found \[0, 0\]"),
+        ([0, 1], [1, 1], r"each neuron of b at most once .* found \[1, 1\]"),
+        ([0.5], [0], r"each neuron of a at most once .* found \[0.5\]"),  # not neuron 0
+        ([0.5, 0.6], [0, 1], r"each neuron of a .* found \[0.5, 0.6\]"),
+        ([True], [0], r"each neuron of a .* found \[True\]"),
+        ([[0]], [[0]], r"each neuron of a .* found \[\[0\]\]"),
+        (np.ma.masked_equal([0, 1], 1), [0, 1], "neurons of a must be without a mask"),
+        (["0"], [0], "neurons of a must be real numbers"),
+    ],
+)
+def test_lists_that_pair_no_neurons_are_refused(la, lb, message):
+    with pytest.raises(ValueError, match=message):
+        complete(Matching(la, lb), 3, 3)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 3), (3, 2)])
+def test_correlations_are_of_all_neurons_of_both_networks(shape):
+    with pytest.raises(ValueError, match=r"correlations must be of shape \(3, 3\); found"):
+        complete(Matching([0], [0]), 3, 3, np.ones(shape))
+
+
+def test_numbers_of_neurons_are_whole():
+    for p in (3.0, -1, "3", None):
+        with pytest.raises(ValueError, match="p must be a whole number >= 0; found"):
+            complete(Matching([], []), p, 3)
+
+
 # Matching by correlation
 
 
@@ -310,3 +349,9 @@ def test_weights_that_are_no_components_are_refused(match, wa, wb, message):
 def test_the_rank_rule_needs_equal_widths():
     with pytest.raises(ValueError, match="layers of equal width; found 2 and 3"):
         match_components_by_rank(np.zeros((2, 1)), np.zeros((3, 1)))
+
+
+def test_greedy_counts_a_dead_neuron_of_a_as_opposite():
+    """It ties with a living one of correlation -1, and the first of them is taken."""
+    found = match_greedy([[0.0, 0.0], [-1.0, 0.5]])
+    assert (found.la.tolist(), found.lb.tolist()) == ([0, 1], [0, 1])

@@ -61,6 +61,23 @@ def test_huge_logits_give_finite_losses():
     assert cross_entropy([[1e4, 0.0]], [1]).item() == pytest.approx(1e4)
 
 
+@pytest.mark.parametrize("softmax", SOFTMAX)
+def test_the_mean_is_taken_in_float64(softmax):
+    """Of these losses float32 keeps the large one only: its 24 bits end at 2e-3."""
+    logits, y = torch.zeros(9, 2), torch.tensor([1] + [0] * 8)
+    logits[0, 0] = 3e4
+    logits[1:, 1] = torch.linspace(-7, -8, 8)
+    if softmax == "example":
+        shares = logits.numpy() - logits.logsumexp(-1, keepdim=True).numpy()
+    else:
+        shares = notebook_shares(logits.double() - 3e4)
+        if softmax == "matrix-renormalised":
+            shares = shares / shares.sum(axis=1, keepdims=True)
+        shares = np.log(shares)
+    expected = -shares[np.arange(9), y].astype(np.float64).sum() / 9
+    assert cross_entropy(logits, y, softmax).item() == pytest.approx(expected, rel=1e-13)
+
+
 def test_losses_by_hand():
     assert cross_entropy(torch.zeros(3, 5), [0, 4, 2]).item() == pytest.approx(np.log(5))
     assert cross_entropy([[np.log(3.0), 0.0]], [0]).item() == pytest.approx(np.log(4 / 3))
@@ -116,3 +133,13 @@ def test_logits_that_are_not_numbers_and_unknown_variants_are_refused():
         accuracy(torch.zeros(0, 2), [])
     with pytest.raises(ValueError, match="unknown softmax 'matrx': did you mean 'matrix'"):
         cross_entropy([[0.0, 0.0]], [0], "matrx")
+
+
+def test_the_softmax_of_the_notebook_clips_shares_of_1_too():
+    loss = cross_entropy([[800.0, 0.0]], [0], "matrix").item()
+    assert loss == pytest.approx(1e-15, rel=0.2)
+
+
+def test_labels_of_a_population_are_held_against_the_classes():
+    with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\); found 3 to 3"):
+        accuracy(torch.zeros(2, 9, 3), [3] * 9)

@@ -1,8 +1,10 @@
 """Figures draw what they are given, leave it as it was, and come with words."""
 
+import base64
 import copy
 import html
 import inspect
+import io
 import re
 
 import matplotlib.pyplot as plt
@@ -37,7 +39,8 @@ SWEEP = pd.DataFrame(
         "data set": ["mnist", "mnist", "own"],
         "value": [2, 8, 2],
         "loss": [0.5, 0.4, 0.3],
-        "loss, 95% interval": ["0.50 [0.40, 0.60]", "0.40 [0.30, 0.50]", "0.30 [0.20, 0.40]"],
+        "low": [0.4, 0.3, 0.2],
+        "high": [0.6, 0.5, 0.4],
     }
 )
 COSTS = pd.DataFrame(
@@ -45,8 +48,18 @@ COSTS = pd.DataFrame(
     columns=["step", "varied", "n", "p", "k", "seconds"],
 )
 
+POINTS = pd.DataFrame({"label": ["x", "y"], "value": [0.1, 2], "low": [0.05, 1], "high": [0.2, 3]})
+
 # Arguments for each function that returns a figure.
 DRAWN = {
+    "bars": ({"mnist": pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, ["x", "y"])}, "seconds"),
+    "forest": ({"mnist": POINTS, "own": POINTS.iloc[:1]}, "times", 1.0, True),
+    "wins": (
+        {"by loss": pd.DataFrame({"semi": {"1 epoch": 3, "2 epochs": 0}})},
+        4,
+        "sc-cca",
+        "sc-pwc",
+    ),
     "activation_map": (RNG.random((6, 5)), {"0": 4, "1": 2}, {"0": 2, "1": 3, "none": 0}),
     "bipartite": ([Matching(np.array([0, 1]), np.array([1, 1]))], ["semi"], (2, 3)),
     "correlation_matrices": ([RNG.random((3, 3))] * 3, ["a", "b", "c"]),
@@ -94,7 +107,8 @@ def test_every_function_that_draws_is_drawn_here():
     drawing = {
         name
         for name in plots.__all__
-        if inspect.signature(getattr(plots, name)).return_annotation is Figure
+        if callable(getattr(plots, name))
+        and inspect.signature(getattr(plots, name)).return_annotation is Figure
     }
     assert drawing == set(DRAWN)
 
@@ -115,7 +129,7 @@ def test_levels_are_thin_lines_unlike_the_curves_and_each_other():
     curve, *levels = fig.axes[0].get_lines()
     assert [list(line.get_ydata()) for line in levels] == [[9, 9], [1, 1]]
     assert len({line.get_linestyle() for line in (curve, *levels)}) == 3
-    assert {line.get_color() for line in levels} == {"0.35"} != {curve.get_color()}
+    assert {line.get_color() for line in levels} == {plots.MUTED} != {curve.get_color()}
 
 
 def test_the_lines_are_the_means_over_pairs_and_the_shading_their_deviation():
@@ -141,13 +155,47 @@ def test_a_figure_has_the_size_asked_for():
     assert fig.get_size_inches().tolist() == [7, 5]
 
 
+def test_an_interval_is_drawn_where_it_is_however_few_pairs_there_are():
+    one = SWEEP.assign(low=SWEEP["loss"], high=SWEEP["loss"])  # of a single pair
+    for frame in (SWEEP, one):
+        ax = plots.loss_over_option(frame, {"mnist": {}, "own": {}}, "directions").axes[0]
+        ends = ax.containers[0].lines[2][0].get_segments()
+        rows = frame[frame["data set"] == "mnist"]
+        np.testing.assert_allclose([e[:, 1] for e in ends], rows[["low", "high"]])
+
+
+def test_a_robust_shading_stays_above_zero_where_losses_explode():
+    exploding = CURVES.assign(loss=np.where(CURVES["pair"] == 0, 1e6, CURVES["loss"]))
+    for robust, positive in ((False, False), (True, True)):
+        ax = loss_and_accuracy(exploding, {"naive": "naive"}, robust).axes[0]
+        low = ax.collections[0].get_paths()[0].vertices[:, 1].min()
+        assert bool(low > 0) is positive
+
+
+def test_equal_values_have_equal_shades_in_a_heat_table():
+    frame = pd.DataFrame({"1": [1.0, 2.0], "2": [2.0, 4.0]}, ["a", "b"])
+    mesh = plots.heat_table(frame).axes[0].collections[0]
+    shades = mesh.get_cmap()(mesh.norm(mesh.get_array())).reshape(2, 2, 4)
+    assert (shades[1, 0] == shades[0, 1]).all()  # 2 and 2
+    assert shades[0, 0, :3].sum() < shades[1, 1, :3].sum()  # the best is the darkest
+
+
+def test_colours_do_not_repeat_within_a_figure():
+    names = {f"line {i}": ([0, 1], [i, i]) for i in range(6)} | {"naive": ([0, 1], [9, 9])}
+    fig = plots.lines(names, "t", "loss", operators={"naive": "naive"})
+    colours = [line.get_color() for line in fig.axes[0].get_lines()]
+    assert len(set(colours)) == len(colours)
+    with pytest.raises(ValueError, match="expected at most 10 colours; found 11"):
+        plots.palette(11)
+
+
 # What is displayed
 
 
 @pytest.fixture
 def shown(monkeypatch) -> list[str]:
     found = []
-    monkeypatch.setattr(plots, "display", lambda thing: found.append(thing.data))
+    monkeypatch.setattr(plots.page, "display", lambda thing: found.append(thing.data))
     return found
 
 
@@ -155,23 +203,88 @@ def test_a_figure_is_shown_with_its_words_and_closed(shown):
     fig, ax = figure()
     ax.plot([0, 1])
     caption, alt = "p < 0.05 & n = 3", 'a line from "0" to <1>'
-    show(fig, caption, alt)
+    show(fig, caption, alt, name="line")
     (page,) = shown
     assert not plt.get_fignums()
-    assert html.unescape(re.search(r'alt="([^"]*)"', page)[1]) == alt
+    assert html.unescape(re.search(r'role="img" aria-label="([^"]*)"', page)[1]) == alt
     assert html.unescape(re.search("<figcaption>(.*)</figcaption>", page)[1]) == caption
-    assert re.search(r'src="data:image/png;base64,iVBORw0KGgo', page)
-    assert not re.search(r"<(?!/?(figure|img|figcaption)\b)", page)
+    assert page.startswith('<figure class="sc-figure" id="fig-line">')
+    assert page.count("<svg") == 1 and "<image" not in page
 
 
-def test_a_table_is_shown_with_its_caption_and_formats(shown):
-    frame = pd.DataFrame({"loss": [0.12345, None, "0.1 [0, 1]"], "page": ['<a href="x">x</a>'] * 3})
-    before = frame.copy()
-    table(frame, "loss < 1 & falling", {"loss": "{:.2f}"})
+def test_a_figure_is_drawn_in_the_ink_of_the_page_on_no_ground(shown):
+    fig, ax = figure()
+    ax.plot([0, 1], color=plots.INK)
+    ax.set(xlabel="t", title="loss")
+    show(fig, "caption", "alt")
+    (page,) = shown
+    assert plots.INK not in page and page.count("currentColor") > 5
+    assert not re.search(r"fill: *#(fff|000)", page)
+    assert ">loss</text>" in page  # words are words, not outlines
+
+
+def test_the_panels_of_a_row_are_drawn_apart_and_the_legend_is_text(shown):
+    show(loss_and_accuracy(CURVES, {"naive": "naive", "sc-pwc": "SC-PwC & more"}), "c", "a")
+    (page,) = shown
+    panels = re.findall(r"<svg style.*?</svg>", page, flags=re.DOTALL)
+    assert len(panels) == 2
+    assert [">accuracy</text>" in panel for panel in panels] == [False, True]
+    entries = re.findall(r"<li>.*?</svg> (.*?)</li>", page)
+    assert entries == ["naive", "SC-PwC &amp; more"]
+    assert "legend" not in "".join(panels)
+
+
+def test_figures_of_a_page_share_no_id(shown):
+    for caption in ("one", "two"):
+        show(loss_and_accuracy(CURVES), caption, "alt")
+    ids = re.findall(r'\bid="([^"]+)"', "".join(shown))
+    assert len(ids) == len(set(ids)) > 2
+    used = re.findall(r'(?:url\(#|href="#)([^)"]+)', "".join(shown))
+    assert used and set(used) <= set(ids)
+
+
+def test_the_same_figure_gives_the_same_text(shown):
+    for _ in range(2):
+        show(loss_and_accuracy(CURVES), "caption", "alt")
+    assert shown[0] == shown[1]
+
+
+TABLE = pd.DataFrame(
+    {
+        "operator": ["naive", '<a href="x">sc-pwc</a>', "bias-sort"],
+        "loss": [0.12345, None, "0.1 [0, 1]"],
+        "wins": ["3 / 20", "12 / 20", "-"],
+        "what": ["a word", "2 words", "x"],
+    }
+)
+
+
+def test_a_table_is_shown_with_its_caption_formats_and_heads(shown):
+    before = TABLE.copy()
+    table(TABLE, "loss < 1 & falling", {"loss": "{:.2f}"}, name="losses")
     (page,) = shown
     assert "<figcaption>loss &lt; 1 &amp; falling</figcaption>" in page
-    cells = re.findall("<td>(.*?)</td>", page)
-    assert cells[::2] == ["0.12", "-", "0.1 [0, 1]"]
-    assert cells[1] == '<a href="x">x</a>'  # links are kept
-    assert "overflow-x:auto" in page
-    pd.testing.assert_frame_equal(frame, before)
+    assert re.findall(r'<th scope="col"[^>]*>(.*?)</th>', page) == list(TABLE)
+    heads = re.findall(r'<th scope="row">(.*?)</th>', page)
+    assert heads == list(TABLE["operator"])  # links are kept
+    assert re.findall(r'<td class="sc-number">(.*?)</td>', page) == [
+        "0.12", "3 / 20", "-", "12 / 20", "0.1 [0, 1]", "-",
+    ]  # fmt: skip
+    assert re.findall(r"<td>(.*?)</td>", page) == list(TABLE["what"])
+    assert 'id="tab-losses"' in page and "<details" not in page
+    pd.testing.assert_frame_equal(TABLE, before)
+
+
+def test_a_table_can_be_taken_along(shown):
+    table(TABLE, "caption", {"loss": "{:.2f}"})
+    data = re.search(r'href="data:text/csv;base64,([^"]+)"', shown[0])[1]
+    taken = pd.read_csv(io.BytesIO(base64.b64decode(data)), keep_default_na=False)
+    assert list(taken) == list(TABLE)
+    assert taken["operator"].tolist() == ["naive", "sc-pwc", "bias-sort"]
+
+
+@pytest.mark.parametrize(("rows", "fold", "folded"), [(3, None, 0), (30, None, 1), (3, True, 1)])
+def test_long_tables_are_folded(shown, rows, fold, folded):
+    table(pd.DataFrame({"a": range(rows), "b": range(rows)}), "caption", fold=fold)
+    assert shown[0].count("<details") == folded
+    assert shown[0].count("<tr>") == rows + 1

@@ -1,10 +1,15 @@
 """The published records are whole, small, and all that the book and the README say."""
 
+import dataclasses
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
-from safecross import findings
+from safecross import findings, store
+from safecross.book import list_chapters, load_profile, plan_parameters
+from safecross.chapters import chapter_parameters
 from safecross.experiment import committed_folder, load_record, record_name
 from safecross.paper import published_configs
 
@@ -35,25 +40,93 @@ def test_the_same_parents_serve_all_records_of_a_seed():
         assert (shared["seed_a"] == pairs["seed_a"]).all()
 
 
-def test_readme_and_landing_page_say_what_the_records_say():
+@pytest.mark.parametrize("path", sorted(committed_folder().glob("*.json")), ids=lambda p: p.name)
+def test_the_files_beside_the_records_are_whole(path):
+    assert store.load_json(path)
+
+
+def test_every_page_says_what_the_records_say():
     assert findings.write_findings(ROOT, check=True) == []
     assert findings.main(["--check"]) == 0
 
 
-def test_a_stale_page_is_noticed(tmp_path):
-    for page in ("README.md", "book/index.md"):
-        (tmp_path / page).parent.mkdir(exist_ok=True)
-        text = (ROOT / page).read_text(encoding="utf-8")
-        (tmp_path / page).write_text(text.replace("200 pairs", "201 pairs"), encoding="utf-8")
-    assert findings.write_findings(tmp_path, check=True) == ["README.md", "book/index.md"]
-
-
-def test_findings_are_written_with_their_picture(tmp_path):
-    for page in ("README.md", "book/index.md"):
-        (tmp_path / page).parent.mkdir(exist_ok=True)
-        (tmp_path / page).write_text("top\n<!-- findings -->\n<!-- /findings -->\nend\n")
+@pytest.fixture
+def pages(tmp_path) -> Path:
+    """Copy the pages that hold findings."""
+    for path in findings._pages(ROOT):
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
     (tmp_path / "book" / "_static").mkdir()
-    assert findings.write_findings(tmp_path) == ["README.md", "book/index.md"]
-    text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert text.startswith("top\n") and text.endswith("end\n") and "CIFAR-10" in text
-    assert (tmp_path / "book" / "_static" / "main-result.png").stat().st_size > 10_000
+    return tmp_path
+
+
+def test_a_stale_page_is_noticed_and_written_again_with_the_picture(pages):
+    before = {}
+    for page in ("README.md", "notebooks/09-figure-3.py"):
+        text = (pages / page).read_text(encoding="utf-8")
+        before[page] = text
+        stale = re.sub(r"0\.069", "0.169", text)
+        assert stale != text
+        (pages / page).write_text(stale, encoding="utf-8")
+    assert findings.write_findings(pages, check=True) == list(before)
+    assert findings.write_findings(pages) == list(before)
+    for page, text in before.items():
+        assert (pages / page).read_text(encoding="utf-8") == text
+    assert (pages / "book" / "_static" / "main-result.png").stat().st_size > 10_000
+
+
+def test_a_finding_that_no_page_shows_and_one_that_is_unknown_are_refused(pages):
+    page = pages / "notebooks" / "14-scale.py"
+    text = page.read_text(encoding="utf-8")
+    page.write_text(text.replace("finding scale-short", "finding scale-shirt"), encoding="utf-8")
+    with pytest.raises(ValueError, match="unknown finding 'scale-shirt'"):
+        findings.write_findings(pages)
+    page.write_text(text.replace("<!-- finding scale-short -->", ""), encoding="utf-8")
+    with pytest.raises(ValueError, match="no page has a place for: scale-short"):
+        findings.write_findings(pages)
+
+
+class OtherWay(findings.Published):
+    """The published records with losses of SC-PwC above all others."""
+
+    def _load(self, config):
+        record = super()._load(config)
+        worst = record.curves["operator"].isin(["sc-pwc"])
+        curves = record.curves.assign(
+            loss=record.curves["loss"] + 9 * worst, accuracy=record.curves["accuracy"] - worst
+        )
+        return dataclasses.replace(record, curves=curves)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["landing", "findings", "figure-3-answer", "figure-3-middle", "figure-3-fashion",
+     "ranking-answer", "audit-answer", "sweep-answer"],
+)  # fmt: skip
+def test_a_sentence_is_not_written_once_the_records_stop_supporting_it(name):
+    with pytest.raises(ValueError, match="the records do not support the sentence"):
+        findings.FINDINGS[name](OtherWay())
+
+
+def test_every_chapter_of_results_opens_with_its_answer(capsys):
+    answers = findings.answers(ROOT)
+    assert list(answers) == [c for c in list_chapters() if c >= "07"]
+    for text in answers.values():
+        assert re.search(r"\d", text) or "none" in text
+    findings.main(["--answers"])
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in answers.values())
+
+
+def test_chapters_of_results_are_the_same_in_every_profile():
+    quick, whole = (plan_parameters(load_profile(name)) for name in ("quick", "paper"))
+    for chapter in (c for c in list_chapters() if c >= "07"):
+        measured_now = {"n_max", "p_max"}  # sizes of what chapter 11 times
+        for plan in (quick, whole):
+            changed = {k: v for k, v in plan[chapter].items() if v != declared(chapter)[k]}
+            assert set(changed) <= measured_now
+
+
+def declared(chapter: str) -> dict:
+    return chapter_parameters(chapter, ROOT)

@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -78,6 +79,23 @@ def test_a_truncated_file_is_noticed(saved, share):
     content = saved.read_bytes()
     saved.write_bytes(content[: int(share * len(content))])
     with pytest.raises(DamagedFile, match="expected a safetensors file; found one that cannot be"):
+        load_tensors(saved)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"shape":[2,3]', b'"shape":[3,2]'),
+        (b'"shape":[2,3]', b'"shape":[6]  '),
+        (b'"dtype":"BF16"', b'"dtype":"F16" '),
+        (b'"half":', b'"help":'),
+    ],
+)
+def test_shapes_types_and_names_are_under_the_checksum_too(saved, old, new):
+    content = saved.read_bytes()
+    assert content.count(old) == 1 and len(new) == len(old)
+    saved.write_bytes(content.replace(old, new))
+    with pytest.raises(DamagedFile, match=r"expected SHA-256 .* of its content; found"):
         load_tensors(saved)
 
 
@@ -196,3 +214,32 @@ def test_what_is_not_json_is_refused(tmp_path, text):
 def test_the_hash_is_the_standard_one(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")  # the example of FIPS 180-4
     assert file_hash(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_writing_leaves_the_process_as_it_was(tmp_path):
+    before = os.umask(0o077)
+    try:
+        descriptors = psutil.Process().num_fds()
+        for i in range(3):
+            save_json(tmp_path / "new" / "folders" / f"{i}.json", {})
+        assert psutil.Process().num_fds() == descriptors
+        assert os.umask(0o077) == 0o077
+        assert stat.S_IMODE((tmp_path / "new" / "folders" / "0.json").stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+
+
+def test_json_is_written_as_in_the_published_records(tmp_path):
+    save_json(tmp_path / "a.json", {"b": [1], "a": {}})
+    assert (tmp_path / "a.json").read_text() == '{\n  "a": {},\n  "b": [\n    1\n  ]\n}\n'
+
+
+def test_the_order_of_metadata_does_not_matter(tmp_path):
+    about = {key: str(i) for i, key in enumerate("zyxwvutsrq")}
+    save_tensors(tmp_path / "t", TENSORS, about)
+    assert load_tensors(tmp_path / "t")[1] == about
+
+
+def test_a_file_that_is_not_there_is_said_not_to_be_there(tmp_path):
+    with pytest.raises(DamagedFile, match=r"nowhere: .*; there is no such file"):
+        load_tensors(tmp_path / "nowhere")

@@ -230,3 +230,16 @@ def test_examples_that_do_not_fit_are_refused(data, x, message):
 def test_settings_out_of_range_are_refused(data, settings, message):
     with pytest.raises(ValueError, match=message):
         train(*data, **({"hidden": (8,), "seed": 0, "epochs": 1} | settings))
+
+
+def test_the_defaults_are_those_of_the_documentation(make_examples):
+    x = make_examples(300, 4)
+    y = (x[:, 0] > 0).long()
+    explicit = train(x, y, (3,), 0, epochs=1, batch_size=128, learning_rate=1e-3)
+    assert same(train(x, y, (3,), 0, epochs=1), explicit)
+
+
+def test_the_published_networks_saw_these_minibatches():
+    stream = int(np.random.SeedSequence([7, 2]).generate_state(1, np.uint64)[0])
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(stream // 2))
+    assert torch.equal(torch.cat(list(_minibatches(50, 16, [7], 2, False, "cpu"))), order)

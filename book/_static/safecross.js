@@ -1,7 +1,7 @@
 // What is wider than the page scrolls in its own box. Such a box can take focus, has a name, and
 // carries the classes by which the stylesheet fades the side where there is more.
 const BOXES =
-  ".sc-scroll, .sc-table > div, .cell_output > .output, .pst-scrollable-table-container, " +
+  ".sc-scroll, .cell_output > .output, .pst-scrollable-table-container, " +
   "div.math mjx-container, main pre";
 
 function kind(box) {

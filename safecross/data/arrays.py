@@ -5,12 +5,16 @@ Arrays travel as a dictionary with the keys `KEYS`, pixels as stored (uint8 or f
 
 import hashlib
 import io
+import math
 import os
 import uuid
+import zipfile
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
+import psutil
+from numpy.lib import format as npy
 
 __all__ = [
     "KEYS",
@@ -29,9 +33,21 @@ KEYS = ("x_train", "y_train", "x_test", "y_test")
 # A label is a row of the output layer: a larger one is an identifier, not a class number.
 MAX_LABEL = 65_535
 
+# Bytes of a header; np.save writes 128 of them, and few more for long shapes.
+MAX_HEADER = 16_384
+
+# Bytes beyond an array that are still read, to see whether the file is whole by its checksum.
+SLACK = 2**20
+
 FRESH_COPY = (
     "get a fresh copy, or save it again with "
     "np.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
+)
+
+
+NUMBER_CLASSES = (
+    "number the classes of both splits from 0: classes = np.unique(np.append(y_train, y_test)), "
+    "then np.searchsorted(classes, y_train) and np.searchsorted(classes, y_test)"
 )
 
 
@@ -44,35 +60,96 @@ def refuse(where, expected: str, found: str, remedy: str) -> NoReturn:
     raise DataError(f"{where}: expected {expected}; found {found}. What to do: {remedy}.")
 
 
+class Header(NamedTuple):
+    """What the file of one array says of it: bytes before it, shape, order, and dtype."""
+
+    start: int
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+
+    @property
+    def size(self) -> int:
+        """Bytes of the array."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read the four arrays of an `.npz` file, never unpickling anything.
+
+    What the headers say is looked at before anything is expanded.
 
     Raises
     ------
     DataError
-        If the file is damaged, lacks a key or holds Python objects.
+        If the file is damaged, lacks a key, holds Python objects, expands to more than its headers
+        say, or does not fit in the free memory.
     """
     # A damaged archive can raise a dozen types (BadZipFile, zlib.error, EOFError, OSError, ...).
     try:
-        archive = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            single = file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX
+        archive = None if single else zipfile.ZipFile(path)
     except Exception as error:
         refuse(path, "a NumPy .npz archive", describe(error), FRESH_COPY)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
+    if archive is None:
         refuse(path, "a NumPy .npz archive", "a single array", FRESH_COPY)
     with archive:
-        missing = [key for key in KEYS if key not in archive.files]
+        names = archive.namelist()
+        missing = [key for key in KEYS if f"{key}.npy" not in names]
         if missing:
             refuse(path, f"the keys {', '.join(KEYS)}", f"no {', '.join(missing)}", FRESH_COPY)
-        arrays = {}
-        for key in KEYS:
-            try:
-                # Read to the end, where zip checks its CRC: `archive[key]` stops after the shape
-                # that the header claims, so that an altered header would go unnoticed.
-                content = io.BytesIO(archive.zip.read(f"{key}.npy"))
-                arrays[key] = np.load(content, allow_pickle=False)
-            except Exception as error:
-                refuse(path, f"a whole numeric array {key}", describe(error), FRESH_COPY)
-    return arrays
+        headers = {key: _each(path, key, _read_header, archive) for key in KEYS}
+        needed = sum(header.size for header in headers.values())
+        free = psutil.virtual_memory().available
+        if needed > free:
+            found = f"{needed / 2**30:.1f} GiB of them, and {free / 2**30:.1f} GiB free"
+            refuse(path, "arrays that fit in the free memory", found, "save fewer examples")
+        return {key: _each(path, key, _read_array, archive, headers[key]) for key in KEYS}
+
+
+def _each(path: Path, key: str, read, archive: zipfile.ZipFile, *header):
+    """Return what `read` finds of one array, or raise `DataError` whatever it raises."""
+    try:
+        return read(archive, archive.getinfo(f"{key}.npy"), *header)
+    except Exception as error:
+        refuse(path, f"a whole numeric array {key}", describe(error), FRESH_COPY)
+
+
+def _read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Header:
+    """Return the header of one array; at most `MAX_HEADER` bytes of it are expanded."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # as NumPy writes
+        raise ValueError("a compression other than that of np.savez_compressed")
+    with archive.open(info) as stream:
+        start = io.BytesIO(stream.read(MAX_HEADER))
+    version = npy.read_magic(start)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version} of the format, which numeric arrays do not need")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read(start)
+    header = Header(start.tell(), shape, fortran, dtype)
+    if dtype.hasobject:
+        raise ValueError("object arrays, which are not read since they can run code")
+    if not 0 <= info.file_size - header.start - header.size <= SLACK:
+        raise ValueError(
+            f"{info.file_size} bytes for {dtype} of shape {shape}, which takes {header.size}"
+        )
+    return header
+
+
+def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, header: Header) -> np.ndarray:
+    with archive.open(info) as stream:
+        stream.read(header.start)
+        # To the end, where zip checks its CRC: else an altered header would go unnoticed. A size
+        # is given, without which zip expands a chunk of the file whole, however large it becomes.
+        content = stream.read(info.file_size - header.start)
+    if len(content) != header.size:
+        raise ValueError(
+            f"{len(content)} bytes for {header.dtype} of shape {header.shape}, "
+            f"which takes {header.size}"
+        )
+    order = "F" if header.fortran else "C"
+    return np.frombuffer(content, header.dtype).reshape(header.shape, order=order)
 
 
 def describe(error: Exception) -> str:
@@ -87,7 +164,8 @@ def check_arrays(arrays: dict[str, np.ndarray], where) -> dict[str, np.ndarray]:
     ----------
     arrays : dict
         `x_train`, `x_test` of shape (n, m), (n, h, w) or (n, h, w, c), integers in 0..255 or
-        finite floats; `y_train`, `y_test` of shape (n,), integers from 0.
+        finite floats; `y_train`, `y_test` of shape (n,), integers that are 0, 1, 2, ... with none
+        left out of both together.
     where : object
         What the messages name: a path.
 
@@ -101,6 +179,7 @@ def check_arrays(arrays: dict[str, np.ndarray], where) -> dict[str, np.ndarray]:
         x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
         checked[f"x_{split}"] = check_images(x, f"{where}, x_{split}")
         checked[f"y_{split}"] = check_labels(y, len(x), f"{where}, y_{split}")
+    check_classes(checked["y_train"], checked["y_test"], where)
     train, test = checked["x_train"], checked["x_test"]
     if train.shape[1:] != test.shape[1:]:
         refuse(
@@ -148,17 +227,27 @@ def check_images(x: np.ndarray, where: str) -> np.ndarray:
 def check_labels(y: np.ndarray, n: int, where: str) -> np.ndarray:
     """Return the labels of `n` images as int64."""
     if y.ndim != 1:
-        refuse(where, "labels of shape (n,)", f"shape {y.shape}", "flatten the array")
+        remedy = "flatten the array"
+        if y.ndim == 2 and y.shape[1] > 1:
+            remedy = "if its rows are one-hot, save y.argmax(axis=1)"
+        refuse(where, "labels of shape (n,)", f"shape {y.shape}", remedy)
     if len(y) != n:
         refuse(where, f"{n} labels, one per image", f"{len(y)}", "pair images and labels again")
     if not np.issubdtype(y.dtype, np.integer):
-        remedy = "convert the labels to class numbers 0, 1, 2, ... of dtype int64"
-        refuse(where, "integer labels", f"dtype {y.dtype}", remedy)
+        refuse(where, "integer labels", f"dtype {y.dtype}", NUMBER_CLASSES)
     low, high = int(y.min()), int(y.max())
     if low < 0 or high > MAX_LABEL:
         expected = f"class numbers in 0..{MAX_LABEL}"
-        refuse(where, expected, f"labels from {low} to {high}", "number the classes from 0")
+        refuse(where, expected, f"labels from {low} to {high}", NUMBER_CLASSES)
     return y.astype(np.int64, copy=False)
+
+
+def check_classes(y_train: np.ndarray, y_test: np.ndarray, where) -> None:
+    """Refuse labels that leave out a class: the network would have an output that none trains."""
+    classes = np.union1d(y_train, y_test)
+    if classes[-1] != len(classes) - 1:
+        found = f"{len(classes)} classes from {classes[0]} to {classes[-1]} in y_train and y_test"
+        refuse(where, "classes 0, 1, 2, ... with none left out", found, NUMBER_CLASSES)
 
 
 def content_order(x: np.ndarray, y: np.ndarray) -> np.ndarray:

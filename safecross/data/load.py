@@ -23,13 +23,14 @@ from .catalogue import (
     KNOWN,
     cache_folder,
     check_known,
+    expand,
     find_known,
     find_places,
     read_mnist5k,
 )
 from .download import download_arrays
 
-__all__ = ["Dataset", "check_data", "list_data", "load_data", "prepare_data"]
+__all__ = ["Dataset", "check_data", "check_name", "list_data", "load_data", "prepare_data"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class Dataset:
     image_shape : tuple of int
         Shape of one image before it was flattened, channels last; `m` is its product.
     n_classes : int
-        Number of classes: of the known data set, else the largest label plus one.
+        Number of classes: labels are 0, 1, 2, ... with none left out.
     fingerprint : str
         SHA-256 of the keys, shapes, dtypes and bytes of the four arrays as stored and ordered.
 
@@ -114,7 +115,8 @@ def load_data(
     name : str or path
         `mnist`, `fashion-mnist`, `cifar10`, `cifar100`, `mnist5k`, or the path of an `.npz` file
         with the keys x_train, y_train, x_test and y_test. Images have the shape (n, m), (n, h, w)
-        or (n, h, w, c), integers in 0..255 (divided by 255) or floats (taken as they are).
+        or (n, h, w, c), integers in 0..255 (divided by 255) or floats (taken as they are); labels
+        are 0, 1, 2, ... with none left out.
     folder : str or path, optional
         Looked in first.
     download : bool
@@ -146,7 +148,7 @@ def load_data(
     (torch.Size([4000, 784]), (28, 28), 10)
     """
     if is_path(name):
-        path, name = Path(name).expanduser(), None
+        path, name = expand(name), None
         if not path.is_file():
             refuse(path, "an .npz file", "no file there", "check the path")
     else:
@@ -167,6 +169,18 @@ def check_data(name: str | os.PathLike, folder: str | os.PathLike | None = None)
         If it is found nowhere, or what is found is not right.
     """
     return load_data(name, folder, download=False)
+
+
+def check_name(name: str | os.PathLike) -> None:
+    """Raise DataError, with the nearest names, unless this is a known name or a file's path.
+
+    Examples
+    --------
+    >>> check_name("mnist"), check_name("no/such/file.npz")
+    (None, None)
+    """
+    if not is_path(name) and not (isinstance(name, str) and os.path.isfile(name)):
+        find_known(name)
 
 
 def prepare_data(name: str, folder: str | os.PathLike | None = None) -> Path:
@@ -193,7 +207,7 @@ def prepare_data(name: str, folder: str | os.PathLike | None = None) -> Path:
         If the name is unknown, the data cannot be had or the file cannot be written.
     """
     find_known(name)
-    target = (Path(folder).expanduser() if folder else cache_folder()) / f"{name}.npz"
+    target = (expand(folder) if folder else cache_folder()) / f"{name}.npz"
     if target.is_file():
         try:
             read_arrays(target, name)

@@ -141,8 +141,8 @@ def show(fig: Figure, caption: str, alt: str, name: str = "") -> None:
     display(
         HTML(
             f'<figure class="sc-figure" id="fig-{name or _short_hash(caption)}">'
-            f'<div class="sc-panels" role="img" tabindex="0" '
-            f'aria-label="{html.escape(alt, quote=True)}">{drawing[0]}</div>{drawing[1]}'
+            f'<div class="sc-scroll"><div class="sc-panels" role="img" '
+            f'aria-label="{html.escape(alt, quote=True)}">{drawing[0]}</div></div>{drawing[1]}'
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         )
     )
@@ -254,10 +254,7 @@ def table(
     shown = _formatted(frame, formats or {})
     fold = len(shown) >= _LONG if fold is None else fold
     words = html.escape(caption)
-    body = (
-        f'<div class="sc-scroll" role="region" tabindex="0" aria-label="{words}">'
-        f"{_table_html(shown, name)}</div>{_download(shown, name)}"
-    )
+    body = f'<div class="sc-scroll">{_table_html(shown, name)}</div>{_download(shown, name)}'
     if fold:
         body = f"<details><summary>Show the table, {len(shown)} rows</summary>{body}</details>"
     display(

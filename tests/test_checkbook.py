@@ -1,0 +1,177 @@
+"""The check of the built book finds what is wrong: small sites, each with one mistake."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from checkbook import axe
+from checkbook.files import File, check_files, list_pages
+
+HEAD = (
+    '<link rel="icon" href="icon.svg"><link rel="canonical" href="https://book/page.html">'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<meta name="description" content="d">'
+    '<meta property="og:title" content="t"><meta property="og:description" content="d">'
+    '<meta property="og:image" content="https://book/icon.svg">'
+    '<meta property="og:image:alt" content="a">'
+)
+# The theme's part: it follows the mode that the browser asks for.
+MODE = """<script>
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const set = () => (document.documentElement.dataset.theme = dark.matches ? "dark" : "light");
+dark.addEventListener("change", set);
+set();
+</script>
+<style>
+:root { background: white; color: black; }
+[data-theme=dark] { background: #111; color: #eee; }
+</style>"""
+
+
+def make_site(folder: Path, body: str, head: str = HEAD) -> Path:
+    html = (
+        f'<!DOCTYPE html><html lang="en"><head><title>t</title>{head}{MODE}</head><body><main>'
+        f'<article class="bd-article"><h1 id="top">Count</h1>{body}</article></main></body></html>'
+    )
+    (folder / "page.html").write_text(html)
+    (folder / "icon.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ("<a href='gone.html'>x</a>", "broken link to gone.html"),
+        ("<a href='page.html#gone'>x</a>", "broken link to page.html#gone: there is no such"),
+        ("<a href='#gone'>x</a>", "broken link to #gone"),
+        ("<img alt='' src='gone.png'>", "broken link to gone.png"),
+        ("<script src='https://elsewhere.org/a.js'></script>", "script asks another host"),
+        ("<img alt='' src='//elsewhere.org/a.png'>", "img asks another host"),
+        (
+            "<a href='https://code.org/a/b/blob/main/notebooks/gone.ipynb'>x</a>",
+            "no notebooks/gone.ipynb in the repository",
+        ),
+        (
+            "<a href='https://hub.org/v2/x?urlpath=lab/tree/notebooks%2Fgone.ipynb'>x</a>",
+            "no notebooks/gone.ipynb in the repository",
+        ),
+        ("x" * 1_600_000, "weighs 1.6 MB"),
+    ],
+)
+def test_a_mistake_in_a_file_is_found(tmp_path, body, complaint):
+    (problem,) = check_files(make_site(tmp_path, body))
+    assert complaint in str(problem) and str(problem).startswith("page: ")
+
+
+def test_a_page_without_mistakes_passes(tmp_path):
+    body = "<a href='page.html#top'>x</a> <a href='https://elsewhere.org'>y</a>"
+    assert list(check_files(make_site(tmp_path, body))) == []
+
+
+def test_a_head_that_lacks_something_is_found(tmp_path):
+    site = make_site(tmp_path, "", HEAD.replace("og:image:alt", "x").replace("book/icon", "book/i"))
+    assert [p.what for p in check_files(site)] == [
+        "no og:image:alt in its head",
+        "its picture is not in the book: https://book/i.svg",
+    ]
+
+
+def test_templates_and_the_redirect_are_no_pages(tmp_path):
+    make_site(tmp_path, "")
+    (tmp_path / "_static").mkdir()
+    for name in ("index.html", "_static/part.html"):
+        shutil.copy(tmp_path / "page.html", tmp_path / name)
+    assert list_pages(tmp_path) == ["page"]
+    assert File(tmp_path, "page").path.is_file()
+
+
+def test_a_package_that_is_not_the_published_one_is_refused(tmp_path):
+    script = tmp_path / "axe.min.js"
+    script.write_text("not axe")
+    with tarfile.open(tmp_path / "axe.tgz", "w:gz") as archive:
+        archive.add(script, "package/axe.min.js")
+    with pytest.raises(ValueError, match=r"has the sum .*, not the published"):
+        axe.unpack_axe(tmp_path / "axe.tgz", tmp_path / "out" / "axe.min.js")
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_npm_or_a_browser_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(axe, "AXE", tmp_path / "axe.min.js")
+    with pytest.raises(axe.MissingToolError, match=r"no npm .*: install Node\.js"):
+        axe.fetch_axe()
+    views = pytest.importorskip("checkbook.views", exc_type=ImportError)
+    with pytest.raises(axe.MissingToolError, match="no browser: install Chromium"):
+        views.find_browser()
+
+
+# In a browser
+
+WIDE = "<div style='width:600px; height:20px'>wide</div>"
+
+
+@pytest.fixture(scope="module")
+def check_views():
+    """Look at a site, or skip where nothing can."""
+    views = pytest.importorskip("checkbook.views", exc_type=ImportError)
+    try:
+        views.find_browser()
+        axe.fetch_axe()
+    except axe.MissingToolError as error:
+        pytest.skip(str(error))
+    return views.check_views
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("body", "views", "complaint"),
+    [
+        (f"<p>a</p>{WIDE}", "390", "the page is"),
+        (f"<p>a</p>{WIDE}", "390", "sticks out of the page by"),
+        (f"<div style='overflow:hidden'>{WIDE}</div>", "390", "px on its right"),
+        (
+            "<div style='overflow:auto; display:flex; justify-content:center'>"
+            "<div style='flex:none; width:600px'>wide</div></div>",
+            "390",
+            "px on its left",
+        ),
+        ("<div style='overflow:hidden; height:1em'><p>a</p><p>b</p></div>", "", "px at its end"),
+        (f"<div style='overflow:auto'>{WIDE}</div>", "390", "scrolls, without a tab stop"),
+        ("<figcaption style='color:#fff'>a</figcaption>", "light", "has a contrast of 1.0"),
+        ("<p style='color:#111; background:none'>a</p>", "dark", "has a contrast of 1.0"),
+        ("<p style='opacity:.1'>a</p>", "", "has a contrast of"),
+        (
+            "<svg role='img' aria-label='a' width='99' height='99'><rect width='99' height='99' "
+            "fill='#777'/><text x='9' y='50' fill='#888'>a</text></svg>",
+            "",
+            "has a contrast of",
+        ),
+        (
+            "<svg role='img' aria-label='a' viewBox='0 0 900 90' style='width:100%'>"
+            "<text x='9' y='50' fill='currentColor' font-size='14'>a</text></svg>",
+            "390",
+            "px high",
+        ),
+        ("<img src='icon.svg'>", "1440 light", "axe image-alt"),
+        ("<script>fetch('https://elsewhere.org/x').catch(() => 0)</script>", "", "another host"),
+        ("<script>nothing.at.all</script>", "", "error: nothing is not defined"),
+        ("<script>console.error('careful')</script>", "", "error: careful"),
+        ("<script>fetch('gone.json')</script>", "", "404: "),
+    ],
+)
+def test_a_mistake_that_is_seen_is_found(tmp_path, check_views, body, views, complaint):
+    found = check_views(make_site(tmp_path, body), ["page"])
+    assert [p for p in found if views in p.view and complaint in p.what], list(map(str, found))
+
+
+@pytest.mark.browser
+def test_a_page_without_mistakes_is_passed_over(tmp_path, check_views):
+    body = (
+        "<figure><svg role='img' aria-label='a' width='99' height='99'><text x='9' y='50' "
+        "fill='currentColor'>a</text></svg><figcaption>a</figcaption></figure>"
+        "<p>a</p><div style='overflow:auto' tabindex='0' role='region' aria-label='b'>"
+        f"{WIDE}</div>"
+    )
+    assert check_views(make_site(tmp_path, body), ["page"]) == []
