@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safecross import LayerPair, cca_of_pair, correlation
-from safecross.correlation import alignment_memory
 
 # The function of the same name hides the module.
 correlation_module = sys.modules["safecross.correlation"]
@@ -179,4 +178,4 @@ def test_a_layer_pair_lets_go_of_its_standardised_columns():
 
 def test_the_memory_of_an_alignment_by_hand():
     # Four matrices of activations in units of 8 bytes, and fourteen of the width's square.
-    assert alignment_memory(100, 7) == 8 * (4 * 100 * 7 + 14 * 7 * 7)
+    assert correlation_module.alignment_memory(100, 7) == 8 * (4 * 100 * 7 + 14 * 7 * 7)
