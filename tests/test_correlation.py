@@ -241,3 +241,8 @@ def test_a_layer_pair_lets_go_of_its_standardised_columns():
     assert not {"_view_a", "_view_b"} & set(vars(pair))
     with pytest.raises(TypeError):
         LayerPair(draw(9, 3, 0), draw(9, 4, 1), {})
+
+
+def test_the_memory_of_an_alignment_by_hand():
+    # Four matrices of activations in units of 8 bytes, and fourteen of the width's square.
+    assert correlation_module.alignment_memory(100, 7) == 8 * (4 * 100 * 7 + 14 * 7 * 7)
