@@ -110,7 +110,7 @@ def of_session(leader: int) -> list[psutil.Process]:
     return found
 
 
-def wait_until(condition: Callable, process: subprocess.Popen | None = None, seconds=60) -> None:
+def wait_until(condition: Callable, process: subprocess.Popen | None = None, seconds=300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert process is None or process.poll() is None, process.communicate()
