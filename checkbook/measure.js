@@ -9,6 +9,7 @@ window.checkbook = (() => {
   const article = () => document.querySelector("article.bd-article, .bd-search-container");
   // Text that only screen readers find is meant to be clipped.
   const HIDDEN = "mjx-assistive-mml, .visually-hidden, .sr-only, .headerlink";
+  const THEME = ".search-button__kbd-shortcut"; // its hint at a key, pale on purpose
 
   // What is folded is measured too.
   function unfold() {
@@ -133,7 +134,7 @@ window.checkbook = (() => {
     const found = new Set();
     while (walk.nextNode()) {
       const e = walk.currentNode.parentElement;
-      if (walk.currentNode.data.trim() && shown(e) && !e.closest("script, style, title, desc, " + HIDDEN)) found.add(e);
+      if (walk.currentNode.data.trim() && shown(e) && !e.closest(`script, style, title, desc, ${THEME}, ${HIDDEN}`)) found.add(e);
     }
     // MathJax draws its letters by rules of the stylesheet: the node holds no text.
     for (const e of article().querySelectorAll("mjx-math")) if (shown(e)) found.add(e);
