@@ -6,9 +6,10 @@ window.checkbook = (() => {
     const kind = [e.localName, ...e.classList].slice(0, 3).join(".");
     return text ? `${kind} "${text}"` : kind;
   };
-  const article = () => document.querySelector("article.bd-article") ?? document.querySelector("main");
+  const article = () => document.querySelector("article.bd-article, .bd-search-container");
   // Text that only screen readers find is meant to be clipped.
   const HIDDEN = "mjx-assistive-mml, .visually-hidden, .sr-only, .headerlink";
+  const THEME = ".search-button__kbd-shortcut"; // its hint at a key, pale on purpose
 
   // What is folded is measured too.
   function unfold() {
@@ -111,7 +112,7 @@ window.checkbook = (() => {
   // The shapes of a drawing that lie under a point of it, then the boxes around the drawing.
   async function ground(e, x, y) {
     const layers = [];
-    const svg = e.closest("svg");
+    const svg = e instanceof SVGElement ? e.closest("svg") : null;
     if (svg) {
       const under = document.elementsFromPoint(x, y).filter((p) => svg.contains(p) && p !== svg && !p.closest("text"));
       for (const p of under) {
@@ -133,7 +134,7 @@ window.checkbook = (() => {
     const found = new Set();
     while (walk.nextNode()) {
       const e = walk.currentNode.parentElement;
-      if (walk.currentNode.data.trim() && shown(e) && !e.closest("script, style, title, desc, " + HIDDEN)) found.add(e);
+      if (walk.currentNode.data.trim() && shown(e) && !e.closest(`script, style, title, desc, ${THEME}, ${HIDDEN}`)) found.add(e);
     }
     // MathJax draws its letters by rules of the stylesheet: the node holds no text.
     for (const e of article().querySelectorAll("mjx-math")) if (shown(e)) found.add(e);
@@ -144,7 +145,7 @@ window.checkbook = (() => {
     const lines = [];
     const ground_of = new Map(); // of text outside drawings: the same for all in one box
     for (const e of texts()) {
-      const drawn = e.closest("svg");
+      const drawn = e instanceof SVGElement;
       if (drawn) e.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
       const box = e.getBoundingClientRect();
       if (!box.width) continue;

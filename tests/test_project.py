@@ -235,6 +235,12 @@ def test_make_sets_up_an_environment_unless_one_is_named(target, tmp_path):
     assert "mypython -m" in named
 
 
+def test_only_the_check_of_the_book_sets_up_the_driver_of_a_browser(tmp_path):
+    venv = f"VENV={tmp_path}/venv"
+    assert "-e '.[book,test,check]'" in run("make", "--dry-run", "check-book", venv).stdout
+    assert "check]" not in run("make", "--dry-run", "test", venv).stdout
+
+
 def test_ci_says_so_when_there_is_no_data_folder(tmp_path):
     result = run("bash", ".ci/run", SAFECROSS_DATA=str(tmp_path / "nowhere"))
     assert result.returncode == 1
