@@ -553,7 +553,7 @@ plots.table(
             ],
         }
     ),
-    f"SVCCA with {directions} directions ({where}; level .05). Paper: MNIST, mean of 200 pairs. One "
+    f"SVCCA with {len(svcca.correlations)} directions ({where}; level .05). Paper: MNIST, mean of 200 pairs. One "
     "pair has no interval, and only with dataset = 'mnist' is it the paper's data.",
     {"this pair": "{:.0f}", "ratio": "{:.2f}"},
 )
