@@ -1,4 +1,4 @@
-"""The form that chapters share: the answer first, folded answers, Markdown that any viewer shows."""
+"""The form that chapters share: answer first, folded answers, Markdown that any viewer shows."""
 
 import re
 from pathlib import Path
