@@ -65,6 +65,13 @@ def test_the_prose_has_no_directive_that_other_viewers_show_raw(source):
 
 
 @each_chapter
+def test_no_equation_of_several_lines_has_a_tag(source):
+    # Sphinx puts it into a `split`, in which MathJax refuses a tag.
+    equations = re.findall(r"\$\$(.+?)\$\$", prose(source), re.DOTALL)
+    assert [e for e in equations if r"\tag" in e and r"\\" in e] == []
+
+
+@each_chapter
 def test_it_ends_with_a_summary_exercises_and_the_next_chapter(source):
     end = prose(source).partition("\n## In short\n\n")[2]
     summary, _, exercises = end.partition("\n\n## Exercises\n\n")
