@@ -161,15 +161,17 @@ plots.show(
 # decomposition solves:
 #
 # $$
-# \begin{gathered}
-# C_a^{-1/2}\, C_{a,b}\, C_b^{-1/2} = U S V^\top, \\
-# w_a = C_a^{-1/2} U, \quad w_b = C_b^{-1/2} V .
-# \end{gathered}
+# C_a^{-1/2}\, C_{a,b}\, C_b^{-1/2} = U S V^\top .
 # \tag{2}
 # $$
 #
-# The canonical correlations are the singular values, on the diagonal of $S$. The paper prints
-# $U^\top S V$ in Eq. (2). That is a slip: the next lines of the same section take the singular vectors
+# The canonical correlations are the singular values, on the diagonal of $S$. The canonical weights are
+#
+# $$
+# w_a = C_a^{-1/2} U, \quad w_b = C_b^{-1/2} V .
+# $$
+#
+# The paper prints $U^\top S V$ in Eq. (2). That is a slip: the same section takes the singular vectors
 # from the columns of $U$ and $V$, as they are written here.
 #
 # ## A planted signal comes back
@@ -553,7 +555,7 @@ plots.table(
             ],
         }
     ),
-    f"SVCCA with {directions} directions ({where}; level .05). Paper: MNIST, mean of 200 pairs. One "
+    f"SVCCA with {len(svcca.correlations)} directions ({where}; level .05). Paper: MNIST, mean of 200 pairs. One "
     "pair has no interval, and only with dataset = 'mnist' is it the paper's data.",
     {"this pair": "{:.0f}", "ratio": "{:.2f}"},
 )

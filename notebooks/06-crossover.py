@@ -385,7 +385,7 @@ plots.show(
     f"Loss and accuracy along t in the small experiment: mean of {small.n_pairs} pairs of networks with "
     f"{small.hidden[0]} hidden neurons, mnist5k, seed {seed}. The shading is one standard deviation on "
     "either side.",
-    "Two panels, one line for each operator. Between the parents the naive line is the worst, and those "
+    "Two panels, one line for each operator. At t = 0.5 the naive line is the worst, and those "
     "of one-to-one matching by correlation are the best.",
 )
 
