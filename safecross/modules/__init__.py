@@ -4,6 +4,7 @@ from .maps import (
     Linear,
     Move,
     Permutation,
+    Scaling,
     Selection,
     assert_function_preserved,
     relative_difference,

@@ -238,10 +238,12 @@ def _unite_factors(a: list[Dim], b: list[Dim]) -> None:
 def split(d: Dim, outer: int) -> tuple[Dim, Dim]:
     """Refine a dimension into a product of `outer` and the rest.
 
+    A sum whose parts do not divide is fixed: of a dimension that does not move, every view holds.
+
     Raises
     ------
     Mismatch
-        If its size or structure does not divide.
+        If its size does not divide.
     """
     d = find(d)
     if outer == d.size:
@@ -260,7 +262,9 @@ def split(d: Dim, outer: int) -> tuple[Dim, Dim]:
 
 def _split_sum(d: Dim, inner: int) -> tuple[Dim, Dim]:
     if any(p.size % inner for p in parts(d)):
-        raise Mismatch(f"parts of {[p.size for p in parts(d)]} are no multiples of {inner}")
+        reason = "a view or cut that its structure does not follow"
+        _fix(d, reason)
+        return Dim(d.size // inner, reason), Dim(inner, reason)
     pairs = [split(p, p.size // inner) for p in parts(d)]
     rest = pairs[0][1]
     for _, other in pairs[1:]:
@@ -268,6 +272,11 @@ def _split_sum(d: Dim, inner: int) -> tuple[Dim, Dim]:
     outer = sum_of(o for o, _ in pairs)
     d.bound = product([outer, rest])
     return outer, rest
+
+
+def _fix(d: Dim, reason: str) -> None:
+    pin(d, reason)
+    touch(d)
 
 
 def _refine(leaf: Dim, kind: str, sizes: tuple[int, ...]) -> tuple[Dim, ...]:
@@ -290,10 +299,12 @@ def _refine(leaf: Dim, kind: str, sizes: tuple[int, ...]) -> tuple[Dim, ...]:
 def cut(d: Dim, start: int, stop: int) -> Dim:
     """Return the indices from `start` to `stop` of a dimension, which becomes a sum.
 
+    A product that is not cut along its slowest factor is fixed.
+
     Raises
     ------
     Mismatch
-        If a product is not cut along its slowest factor.
+        If there are no such indices.
     """
     d = find(d)
     if (start, stop) == (0, d.size):
@@ -308,7 +319,9 @@ def cut(d: Dim, start: int, stop: int) -> Dim:
         first, *rest = factors(d)
         inner = d.size // first.size
         if start % inner or stop % inner:
-            raise Mismatch(f"a product with {inner} inner indices is cut at {start}, {stop}")
+            reason = "a view or cut that its structure does not follow"
+            _fix(d, reason)
+            return Dim(stop - start, reason)
         if stop - start == inner:
             return product(take([first, *rest], 0, start // inner))
         return product([cut(first, start // inner, stop // inner), *rest])

@@ -17,6 +17,7 @@ __all__ = [
     "Linear",
     "Move",
     "Permutation",
+    "Scaling",
     "Selection",
     "assert_function_preserved",
     "indices_of",
@@ -67,7 +68,7 @@ class Selection:
             both = isinstance(self, Permutation) and isinstance(first, Permutation)
             order = torch.take_along_dim(*torch.broadcast_tensors(first.order, self.order), -1)
             return (Permutation if both else Selection)(order)
-        return self.linear(first.matrix.dtype).after(first)
+        return self.linear().after(first)
 
     def linear(self, dtype=torch.float64) -> "Linear":
         """Return the same map as matrices."""
@@ -118,6 +119,49 @@ class Permutation(Selection):
 
 
 @dataclass(frozen=True, eq=False)
+class Scaling:
+    """Each neuron multiplied by a positive factor.
+
+    Attributes
+    ----------
+    factors : torch.Tensor, shape (..., p)
+        What writes is multiplied by them, what reads is divided.
+    """
+
+    factors: torch.Tensor
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return self.factors.shape[-1]
+
+    def inverse(self) -> "Scaling":
+        """Return the scaling that undoes this one."""
+        return Scaling(1 / self.factors)
+
+    def linear(self, dtype=torch.float64) -> "Linear":
+        """Return the same map as matrices."""
+        factors = self.factors.to(dtype)
+        return Linear(factors.diag_embed(), (1 / factors).diag_embed())
+
+    def after(self, first):
+        """Return the map that does `first` and then this one."""
+        if isinstance(first, Scaling):
+            return Scaling(self.factors * first.factors)
+        return self.linear().after(first)
+
+    def apply(self, values: torch.Tensor, indices: torch.Tensor, reads: bool) -> torch.Tensor:
+        """Return a tensor with the neurons of its last dimension scaled; see `Selection.apply`."""
+        factors = (1 / self.factors if reads else self.factors).to(values)
+        between = (1,) * (values.ndim - factors.ndim + 1)
+        factors = factors.view(*factors.shape[:-1], *between, -1)
+        indices = indices.to(values.device)
+        result = values.clone()
+        result[..., indices.flatten()] = (values[..., indices] * factors).flatten(-2)
+        return result
+
+
+@dataclass(frozen=True, eq=False)
 class Linear:
     """New neurons that are weighted sums of the old ones.
 
@@ -149,7 +193,7 @@ class Linear:
 
     def after(self, first) -> "Linear":
         """Return the map that does `first` and then this one."""
-        first = first.linear(self.matrix.dtype) if isinstance(first, Selection) else first
+        first = first if isinstance(first, Linear) else first.linear(self.matrix.dtype)
         return Linear(self.matrix @ first.matrix, first.back @ self.back)
 
     def apply(self, values: torch.Tensor, indices: torch.Tensor, reads: bool) -> torch.Tensor:
@@ -199,7 +243,7 @@ def move_axis(tensor: torch.Tensor, axis: Axis, how) -> torch.Tensor:
         That the axis names.
     axis : Axis
         Which dimension, and where its neurons lie.
-    how : Permutation, Selection or Linear
+    how : Permutation, Selection, Scaling or Linear
         The map.
 
     Raises
@@ -207,7 +251,7 @@ def move_axis(tensor: torch.Tensor, axis: Axis, how) -> torch.Tensor:
     ValueError
         If a map other than a permutation or selection meets an axis that cannot follow it.
     """
-    if isinstance(how, Linear):
+    if not isinstance(how, Selection):
         _check_linear(axis, how)
     values = tensor.movedim(axis.dim, -1)
     moved = how.apply(values, indices_of(axis, how.size), reads=axis.role == "in")
@@ -217,6 +261,7 @@ def move_axis(tensor: torch.Tensor, axis: Axis, how) -> torch.Tensor:
 def _check_linear(axis: Axis, how: Linear) -> None:
     if axis.role == "buffer":
         raise ValueError(f"{axis} is a buffer; it can be permuted, but no linear map applies to it")
+    how = how.linear() if isinstance(how, Scaling) else how
     if axis.role == "both" and not torch.allclose(how.matrix.mT, how.back, atol=1e-6):
         raise ValueError(f"{axis} writes and reads the neurons: only an orthogonal map keeps both")
 
@@ -229,7 +274,7 @@ class Move:
     ----------
     spec : Spec
         Of the model.
-    maps : dict of str to Permutation, Selection or Linear
+    maps : dict of str to Permutation, Selection, Scaling or Linear
         By group; groups that are not named stay as they are.
     reference : Move or None
         What the other model must go through as well. Only semi-matchings in which the neurons

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from .graph import Graph, run_graph
-from .maps import Linear, Permutation, move_state, relative_difference
+from .maps import Linear, Permutation, Scaling, move_state, relative_difference
 from .spec import Fixed, Group, Spec
 
 __all__ = ["TOLERANCE", "random_maps", "redrawn", "settle"]
@@ -16,7 +16,7 @@ TOLERANCE = 1e-10
 
 
 def redrawn(graph: Graph, variances: Iterable[str], seed: int = 0) -> dict[str, torch.Tensor]:
-    """Return random values for all parameters and statistics of batch norms.
+    """Draw all parameters and statistics of batch norms of a graph anew, and return its state.
 
     Some parameters start at 0, and a wrong permutation of what is multiplied by 0 would not show.
 
@@ -48,7 +48,8 @@ def redrawn(graph: Graph, variances: Iterable[str], seed: int = 0) -> dict[str, 
             fan_in = old[0].numel()
             new = torch.randn(old.shape, generator=generator, dtype=torch.float64)
             new *= (2 / fan_in) ** 0.5
-        state[name] = new.to(old.dtype)
+        # In place: a second copy of a large model might not fit.
+        old.copy_(new)
     return state
 
 
@@ -82,7 +83,7 @@ def _draw(group: Group, generator):
         return _permutation(group, generator)
     scales = 0.5 + torch.rand(group.size, generator=generator, dtype=torch.float64)
     if group.symmetry == "scaling":
-        return Linear(scales.diag(), (1 / scales).diag())
+        return Scaling(scales)
     noise = torch.randn(group.size, group.size, generator=generator, dtype=torch.float64)
     rotation = torch.linalg.qr(noise).Q
     if group.symmetry == "orthogonal":

@@ -354,7 +354,7 @@ def _spec(model: nn.Module, walk: Walk, found: list[Found]) -> Spec:
         if leaf.reason:
             fixed += [Fixed(a.tensor, a.dim, leaf.size, leaf.reason) for a in axes]
         else:
-            groups[_group_name(axes, groups)] = Group(leaf.size, tuple(axes), _symmetry(leaf))
+            groups[_group_name(axes, groups)] = Group(leaf.size, tuple(axes), _symmetry(leaf, axes))
     state = model.state_dict()
     tied = {name: first for name, first in _tied(model).items() if name != first and name in state}
     return Spec(
@@ -376,5 +376,9 @@ def _group_name(axes: list[Axis], taken) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _symmetry(leaf: Dim) -> str:
-    return next((s for s in ("linear", "orthogonal", "scaling") if s in leaf.symmetry), "permutation")
+def _symmetry(leaf: Dim, axes: list[Axis]) -> str:
+    roles = {axis.role for axis in axes}
+    # What writes and reads takes a map and its inverse at once: they must be transposes.
+    possible = ("orthogonal",) if "both" in roles else ("linear", "orthogonal", "scaling")
+    allowed = leaf.symmetry if "buffer" not in roles else frozenset()
+    return next((s for s in possible if s in allowed), "permutation")
