@@ -1,5 +1,7 @@
 """Any PyTorch module: its groups of axes, alignment, crossover."""
 
+from .align import align, group_pairs
+from .interpolate import crossover_curve, interpolate, load_state, reestimate, save_state
 from .maps import (
     Linear,
     Move,

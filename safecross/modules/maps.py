@@ -113,6 +113,9 @@ class Permutation(Selection):
         if not torch.equal(self.order.sort(-1).values, torch.arange(self.size).expand_as(self.order)):
             raise ValueError("a permutation must hold each neuron once; use a Selection")
 
+    def __repr__(self) -> str:
+        return f"Permutation({self.order.tolist()})"
+
     def inverse(self) -> "Permutation":
         """Return the permutation that undoes this one."""
         return Permutation(self.order.argsort(-1))

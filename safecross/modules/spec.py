@@ -103,6 +103,8 @@ class Spec:
         Shapes of all tensors of the state dict.
     aliases : dict of str to str
         Names of tied tensors, and the name under which each is listed.
+    inputs : int
+        Number of the model's inputs.
 
     Examples
     --------
@@ -118,6 +120,7 @@ class Spec:
     unknown: dict[str, int] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    inputs: int = 1
 
     @property
     def n_axes(self) -> int:

@@ -18,7 +18,7 @@ from .proof import settle
 from .rules import RULES, Propagation, Value, elementwise
 from .spec import Axis, Fixed, Group, Spec
 
-__all__ = ["Found", "Walk", "check_finite", "spec_of_network", "trace"]
+__all__ = ["Found", "Walk", "check_finite", "spec_of_network", "tied", "trace"]
 
 
 def trace(model: nn.Module, example) -> Spec:
@@ -66,7 +66,7 @@ def trace(model: nn.Module, example) -> Spec:
         return spec_of_network(model)
     graph = read_graph(model, example, double=True)
     check_finite(model)
-    walk = Walk(graph, _tied(model))
+    walk = Walk(graph, tied(model))
     spec = _spec(model, walk, walk.groups())
     return settle(graph, spec, example, walk.run.variances)
 
@@ -124,7 +124,7 @@ def spec_of_network(network: Network) -> Spec:
     return Spec("Network", groups, shapes=shapes)
 
 
-def _tied(model: nn.Module) -> dict[str, str]:
+def tied(model: nn.Module) -> dict[str, str]:
     """Return for each name of a tensor the first name that it has."""
     first: dict[int, str] = {}
     named = [
@@ -164,7 +164,7 @@ class Walk:
     ----------
     graph : Graph
         As read.
-    tied : dict of str to str
+    tied_names : dict of str to str
         For each tensor's name the first of its names.
 
     Attributes
@@ -179,8 +179,8 @@ class Walk:
         Operations without a rule.
     """
 
-    def __init__(self, graph: Graph, tied: dict[str, str] | None = None):
-        self.graph, self.tied = graph, tied or {}
+    def __init__(self, graph: Graph, tied_names: dict[str, str] | None = None):
+        self.graph, self.tied = graph, tied_names or {}
         self.run = Propagation()
         self.weights: dict[str, Value] = {}
         self.values: dict[str, Value] = {}
@@ -356,14 +356,15 @@ def _spec(model: nn.Module, walk: Walk, found: list[Found]) -> Spec:
         else:
             groups[_group_name(axes, groups)] = Group(leaf.size, tuple(axes), _symmetry(leaf, axes))
     state = model.state_dict()
-    tied = {name: first for name, first in _tied(model).items() if name != first and name in state}
+    aliases = {n: first for n, first in tied(model).items() if n != first and n in state}
     return Spec(
         type(model).__name__,
         groups,
         tuple(dict.fromkeys(fixed)),
         dict(walk.unknown),
         {name: tuple(tensor.shape) for name, tensor in state.items()},
-        tied,
+        aliases,
+        len(walk.graph.inputs),
     )
 
 
