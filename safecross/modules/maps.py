@@ -258,7 +258,8 @@ def move_axis(tensor: torch.Tensor, axis: Axis, how) -> torch.Tensor:
         _check_linear(axis, how)
     values = tensor.movedim(axis.dim, -1)
     moved = how.apply(values, indices_of(axis, how.size), reads=axis.role == "in")
-    return moved.movedim(-1, axis.dim)
+    # Strides are kept: a graph may view what a convolution makes of them.
+    return torch.empty_like(tensor).copy_(moved.movedim(-1, axis.dim))
 
 
 def _check_linear(axis: Axis, how: Linear) -> None:

@@ -240,12 +240,23 @@ def _slice_scatter(run, x, source, dim=0, start=None, end=None, step=1):
     dim %= len(x.dims)
     if step != 1:
         return None
-    start, stop, _ = slice(start, end).indices(x.dims[dim].size)
-    for a, b in zip(_sliced(x.dims, dim, start, stop), source.dims, strict=True):
-        unite(a, b)
-    if stop - start == 1:
-        touch(x.dims[dim])
-    return x.dims
+    whole = x.dims[dim]
+    start, stop, _ = slice(start, end).indices(whole.size)
+    for i, (a, b) in enumerate(zip(x.dims, source.dims, strict=True)):
+        if i != dim:
+            unite(a, b)
+    touch(whole)
+    before, after = ((0, start), (stop, whole.size))
+    kept = [[cut(whole, *span)] if span[0] < span[1] else [] for span in (before, after)]
+    dims = list(x.dims)
+    # What is written over is lost: it asks nothing of what is written.
+    dims[dim] = sum_of([*kept[0], source.dims[dim], *kept[1]])
+    return dims
+
+
+@rule("copy")
+def _copy(run, x, source, *_):
+    return _expand(run, source)
 
 
 @rule("select_scatter")
