@@ -8,6 +8,7 @@ from torch import nn
 import safecross
 from safecross import crossover_curve, interpolate
 from safecross.modules import load_state, reestimate, save_state
+from safecross.modules.maps import fill
 
 
 class WithMask(nn.Module):
@@ -74,6 +75,19 @@ def test_a_state_is_saved_and_loaded(tmp_path):
         load_state(nn.Linear(2, 2), tmp_path / "a.safetensors")
     with pytest.raises(safecross.DamagedFile):
         load_state(b, tmp_path / "none.safetensors")
+
+
+def test_a_module_that_asks_for_its_version_is_filled():
+    class Versioned(nn.Linear):
+        _version = 2
+
+        def _load_from_state_dict(self, state, prefix, metadata, *rest):
+            assert metadata.get("version") == 2
+            super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+    a, b = Versioned(2, 2), Versioned(2, 2)
+    assert torch.equal(fill(a, b.state_dict()).weight, b.weight)
+    assert torch.equal(interpolate(a, b, 0.5).weight, b.weight)
 
 
 def test_parents_that_do_not_fit_are_refused():

@@ -13,7 +13,7 @@ from .. import store
 from ..crossover import GRID, Curve
 from ..metrics import accuracy, cross_entropy
 from .batches import batches
-from .maps import Move
+from .maps import Move, fill
 
 __all__ = ["crossover_curve", "interpolate", "load_state", "reestimate", "save_state"]
 
@@ -61,8 +61,8 @@ def interpolate(model_a: nn.Module, model_b: nn.Module, t: float, data=None) -> 
     if not np.ndim(t) == 0 or not np.isfinite(t):
         raise ValueError(f"t must be one finite number; found {t!r}")
     state_a, state_b = _two_states(model_a, model_b)
-    child = copy.deepcopy(model_a)
-    child.load_state_dict({name: _mixed(v, state_b[name], t) for name, v in state_a.items()})
+    mixed = {name: _mixed(v, state_b[name], t) for name, v in state_a.items()}
+    child = fill(copy.deepcopy(model_a), mixed)
     for module in child.modules():
         if isinstance(module, _BatchNorm) and module.running_var is not None:
             module.running_var.clamp_(min=0)
@@ -239,5 +239,4 @@ def load_state(model: nn.Module, path: str | Path) -> nn.Module:
             f"{path} does not hold a {type(model).__name__}: its tensors differ in name or "
             f"shape: {', '.join(different[:6])}"
         )
-    model.load_state_dict(tensors)
-    return model
+    return fill(model, tensors)

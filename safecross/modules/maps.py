@@ -20,6 +20,7 @@ __all__ = [
     "Scaling",
     "Selection",
     "assert_function_preserved",
+    "fill",
     "indices_of",
     "move_axis",
     "move_state",
@@ -328,8 +329,7 @@ class Move:
         """
         if isinstance(model, nn.Module):
             moved = copy.deepcopy(model)
-            moved.load_state_dict(self(model.state_dict()))
-            return moved
+            return fill(moved, self(model.state_dict()))
         if isinstance(model, Network):
             return network_of(self(state_of(model)))
         if not isinstance(model, Mapping):
@@ -368,6 +368,15 @@ class Move:
         return all(isinstance(how, Permutation) for how in self.maps.values()) and (
             self.reference is None or self.reference.keeps_function
         )
+
+
+@torch.no_grad()
+def fill(model: nn.Module, state: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Copy the tensors of a state dict into a module of the same structure, and return it."""
+    # Some modules refuse to load a dict that lacks the version that state_dict attaches.
+    for name, tensor in model.state_dict().items():
+        tensor.copy_(state[name])
+    return model
 
 
 def move_state(spec: Spec, maps: Mapping, state: Mapping) -> dict[str, torch.Tensor]:
