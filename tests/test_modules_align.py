@@ -77,7 +77,12 @@ def resnet():
 
     return Of(
         forward,
-        **{"stem": conv(1, 8, 2), "conv1": conv(8, 8), "conv2": conv(8, 8), "conv3": conv(8, 12, 2)},
+        **{
+            "stem": conv(1, 8, 2),
+            "conv1": conv(8, 8),
+            "conv2": conv(8, 8),
+            "conv3": conv(8, 12, 2),
+        },
         **{"conv4": conv(12, 12), "down": conv(8, 12, 2, 1), "head": nn.Linear(12, 10)},
         **{f"norm{i}": nn.BatchNorm2d(8 if i < 3 else 12) for i in range(5)},
     )
@@ -166,7 +171,9 @@ def test_moves_are_composed_and_inverted(small):
     "how",
     [
         Scaling(torch.tensor([1.0, 2.0, 3.0, 0.5, 1.0])),
-        Linear.of(torch.randn(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))),
+        Linear.of(
+            torch.randn(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        ),
         Permutation(torch.tensor([2, 0, 1, 4, 3])),
     ],
 )
@@ -176,7 +183,9 @@ def test_maps_of_every_kind_agree_with_their_matrices(how, small):
     moved, by_matrix = (Move(spec, {"0": m})(model) for m in (how, matrix))
     assert same(moved, by_matrix)
     back = Move(spec, {"0": how.inverse().after(how)})(model)
-    assert all(torch.allclose(p, q, atol=1e-5) for p, q in zip(back.parameters(), model.parameters()))
+    assert all(
+        torch.allclose(p, q, atol=1e-5) for p, q in zip(back.parameters(), model.parameters())
+    )
     first = Permutation(torch.tensor([4, 3, 2, 1, 0]))
     both = Move(spec, {"0": how}) @ Move(spec, {"0": first})
     assert same(both(model), Move(spec, {"0": how})(Move(spec, {"0": first})(model)))

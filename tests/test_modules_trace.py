@@ -86,7 +86,11 @@ def _of_keys(axis) -> bool:
     [
         *(("linear", "mlp"), ("layer_norm", "layer_norm"), ("conv2d", "densenet")),
         *(("relu", "flatten"), ("view", "flatten"), ("group_norm", "group_norm")),
-        *(("_native_batch_norm_legit_no_training", "batch_norm"), ("cat", "densenet"), ("embedding", "embedding")),
+        *(
+            ("_native_batch_norm_legit_no_training", "batch_norm"),
+            ("cat", "densenet"),
+            ("embedding", "embedding"),
+        ),
         *(("prelu", "prelu"), ("conv_transpose2d", "conv_transpose2d"), ("einsum", "einsum")),
         *(("bilinear", "bilinear"), ("_weight_norm", "_weight_norm")),
         *(("scaled_dot_product_attention", "gpt"), ("matmul", "llama"), ("glu", "glu")),

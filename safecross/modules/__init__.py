@@ -13,3 +13,26 @@ from .maps import (
 )
 from .spec import Axis, Fixed, Group, Spec, load_spec
 from .trace import trace
+
+__all__ = [
+    "Axis",
+    "Fixed",
+    "Group",
+    "Linear",
+    "Move",
+    "Permutation",
+    "Scaling",
+    "Selection",
+    "Spec",
+    "align",
+    "assert_function_preserved",
+    "crossover_curve",
+    "group_pairs",
+    "interpolate",
+    "load_spec",
+    "load_state",
+    "reestimate",
+    "relative_difference",
+    "save_state",
+    "trace",
+]

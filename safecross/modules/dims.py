@@ -8,27 +8,7 @@ a dimension of 6 that is viewed as (2, 3) becomes a product, one that is cut at 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-__all__ = [
-    "SYMMETRIES",
-    "Dim",
-    "Mismatch",
-    "Place",
-    "cut",
-    "factors",
-    "find",
-    "leaves",
-    "limit",
-    "parts",
-    "pin",
-    "places",
-    "product",
-    "regroup",
-    "split",
-    "sum_of",
-    "take",
-    "touch",
-    "unite",
-]
+__all__ = ["Dim", "find", "leaves", "limit", "parts", "places", "product", "split", "take", "touch"]
 
 #: What a group of axes may allow beyond permutations: positive scaling of each neuron, orthogonal
 #: maps, any invertible map.
@@ -114,7 +94,9 @@ def product(dims: Iterable[Dim]) -> Dim:
     size = 1
     for f in found:
         size *= f.size
-    return found[0] if len(found) == 1 else Dim(size, kind="product" if found else "leaf", parts=found)
+    return (
+        found[0] if len(found) == 1 else Dim(size, kind="product" if found else "leaf", parts=found)
+    )
 
 
 def sum_of(dims: Iterable[Dim]) -> Dim:

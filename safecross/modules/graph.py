@@ -10,7 +10,7 @@ from torch import fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
-__all__ = ["Graph", "arguments", "read_graph", "run_graph"]
+__all__ = ["arguments"]
 
 _NARROW = (torch.float16, torch.bfloat16, torch.float32)
 

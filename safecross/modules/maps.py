@@ -111,7 +111,9 @@ class Permutation(Selection):
 
     def __post_init__(self):
         super().__post_init__()
-        if not torch.equal(self.order.sort(-1).values, torch.arange(self.size).expand_as(self.order)):
+        if not torch.equal(
+            self.order.sort(-1).values, torch.arange(self.size).expand_as(self.order)
+        ):
             raise ValueError("a permutation must hold each neuron once; use a Selection")
 
     def __repr__(self) -> str:
@@ -410,7 +412,9 @@ def state_of(network: Network) -> dict[str, torch.Tensor]:
 def network_of(state: Mapping[str, torch.Tensor]) -> Network:
     """Return the network of such tensors."""
     depth = len(state) // 2
-    return Network(*([state[f"{kind}.{d}"] for d in range(depth)] for kind in ("weights", "biases")))
+    return Network(
+        *([state[f"{kind}.{d}"] for d in range(depth)] for kind in ("weights", "biases"))
+    )
 
 
 def relative_difference(outputs, others) -> float:

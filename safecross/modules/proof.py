@@ -9,7 +9,7 @@ from .graph import Graph, run_graph
 from .maps import Linear, Permutation, Scaling, move_state, relative_difference
 from .spec import Fixed, Group, Spec
 
-__all__ = ["TOLERANCE", "random_maps", "redrawn", "settle"]
+__all__ = ["TOLERANCE", "random_maps"]
 
 #: Largest relative difference in float64 that counts as the same function.
 TOLERANCE = 1e-10
@@ -139,7 +139,9 @@ def _symmetries(spec: Spec, wrong) -> Spec:
     maps = random_maps(replace(spec, groups=free), symmetric=True)
     if not maps or not wrong(maps):
         return spec
-    weak = {n: replace(free[n], symmetry="permutation") for n, how in maps.items() if wrong({n: how})}
+    weak = {
+        n: replace(free[n], symmetry="permutation") for n, how in maps.items() if wrong({n: how})
+    }
     weak = weak or {n: replace(g, symmetry="permutation") for n, g in free.items()}
     return _symmetries(replace(spec, groups={**spec.groups, **weak}), wrong)
 

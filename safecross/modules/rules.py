@@ -24,7 +24,7 @@ from .dims import (
     unite,
 )
 
-__all__ = ["RULES", "Propagation", "Value", "rule"]
+__all__ = ["RULES", "rule"]
 
 #: Rules by the name of an operation, ``aten.`` left out.
 RULES: dict[str, Callable] = {}
@@ -738,7 +738,9 @@ def _attention(run, q, k, v, mask=None, dropout=0.0, causal=False, *, enable_gqa
         batch = [*batch[:-1], "heads", "shared"]
     held = [b for b in batch if b != "shared"]
     scores = contract(
-        run, [(q, [*batch, "query", "width"]), (k, [*held, "key", "width"])], [*batch, "query", "key"]
+        run,
+        [(q, [*batch, "query", "width"]), (k, [*held, "key", "width"])],
+        [*batch, "query", "key"],
     )
     if causal:
         for d in scores[-2:]:
@@ -752,7 +754,8 @@ def _attention(run, q, k, v, mask=None, dropout=0.0, causal=False, *, enable_gqa
     for d in scores:
         limit(d, ())
     dims = contract(
-        run, [(weights, [*batch, "query", "key"]), (v, [*held, "key", "value"])],
+        run,
+        [(weights, [*batch, "query", "key"]), (v, [*held, "key", "value"])],
         [*batch, "query", "value"],
     )
     return [*dims[:-4], product(dims[-4:-2]), *dims[-2:]] if enable_gqa else dims
@@ -771,7 +774,9 @@ def _attention(run, q, k, v, mask=None, dropout=0.0, causal=False, *, enable_gqa
     *("_upsample_nearest_exact2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
 )
 def _space(run, x, *_, operation, **__):
-    count = int(next(c for c in operation if c in "123")) if any(c in "123" for c in operation) else 2
+    count = (
+        int(next(c for c in operation if c in "123")) if any(c in "123" for c in operation) else 2
+    )
     allowed = ("scaling",) if "max" in operation else SYMMETRIES
     channels = x.dims[:-count]
     for d in x.dims[-count:]:

@@ -184,7 +184,9 @@ class Spec:
             names = [f"{e.tensor}[{e.dim}]" for e in entries]
             lines.append(f"  {reason}: {_shortened(names)}")
         for operation, count in self.unknown.items():
-            lines.append(f"No rule for {operation} (met {count} times): all that it touches is fixed")
+            lines.append(
+                f"No rule for {operation} (met {count} times): all that it touches is fixed"
+            )
         return "\n".join(lines)
 
     def __str__(self) -> str:

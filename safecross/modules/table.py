@@ -15,7 +15,7 @@ from .maps import Move, assert_function_preserved
 from .proof import TOLERANCE, random_maps
 from .trace import trace
 
-__all__ = ["SIZES", "builders", "main", "measure", "unsettled"]
+__all__ = ["builders", "main", "measure", "unsettled"]
 
 #: Side of the images that a model demands; others take images of 64.
 SIZES = {"inception_v3": 96, "maxvit": 224, "vit": 224}

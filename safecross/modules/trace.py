@@ -18,7 +18,7 @@ from .proof import settle
 from .rules import RULES, Propagation, Value, elementwise
 from .spec import Axis, Fixed, Group, Spec
 
-__all__ = ["Found", "Walk", "check_finite", "spec_of_network", "tied", "trace"]
+__all__ = ["spec_of_network", "tied", "trace"]
 
 
 def trace(model: nn.Module, example) -> Spec:
