@@ -184,7 +184,8 @@ def test_maps_of_every_kind_agree_with_their_matrices(how, small):
     assert same(moved, by_matrix)
     back = Move(spec, {"0": how.inverse().after(how)})(model)
     assert all(
-        torch.allclose(p, q, atol=1e-5) for p, q in zip(back.parameters(), model.parameters())
+        torch.allclose(p, q, atol=1e-5)
+        for p, q in zip(back.parameters(), model.parameters(), strict=True)
     )
     first = Permutation(torch.tensor([4, 3, 2, 1, 0]))
     both = Move(spec, {"0": how}) @ Move(spec, {"0": first})
@@ -242,7 +243,7 @@ def test_where_an_axis_lies():
 
 
 def test_maps_and_moves_that_cannot_be_are_refused(small):
-    model, spec = small
+    _, spec = small
     with pytest.raises(ValueError, match="each neuron once"):
         Permutation([0, 0, 1])
     with pytest.raises(ValueError, match=r"indices in \[0, 2\); found 0 to 2"):

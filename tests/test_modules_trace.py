@@ -48,7 +48,9 @@ def test_random_permutations_of_all_groups_keep_the_function(name):
     model, example, spec = made(name)
     moved = Move(spec, random_maps(spec, 1))(model)
     assert assert_function_preserved(model, moved, example, TOLERANCE) <= TOLERANCE
-    assert any(not torch.equal(a, b) for a, b in zip(model.parameters(), moved.parameters()))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(model.parameters(), moved.parameters(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if n != "lstm"])

@@ -599,8 +599,8 @@ def _bilinear(run, a, b, weight, bias=None):
 @rule("conv1d", "conv2d", "conv3d", "convolution")
 def _conv(run, x, weight, bias=None, *rest, operation, **options):
     if operation == "convolution":
-        strides, padding, _, transposed, _, groups = rest
-        if transposed:
+        groups = rest[5]
+        if rest[3]:  # transposed
             return _conv_transposed(run, x, weight, bias, groups=groups)
     else:
         groups = rest[3] if len(rest) > 3 else options.get("groups", 1)
