@@ -1,4 +1,4 @@
-"""Groups of axes: complete by hand count, right by random permutation, wrong if one axis is left."""
+"""Groups of axes: complete by hand count, right by permutation, wrong if one axis is left."""
 
 from dataclasses import replace
 from functools import cache
