@@ -8,8 +8,9 @@ from .activations import activations
 from .alignment import Alignment, function_difference, permute
 from .cca import CCA, BartlettTest, bartlett_test, cca, cca_of_pair
 from .correlation import LayerPair, correlation
-from .crossover import GRID, Curve, FirstLayer, barrier, crossover_curve, interpolate
+from .crossover import GRID, Curve, FirstLayer, barrier
 from .data import DataError, Dataset, load_data
+from .front import align, crossover_curve, interpolate
 from .matching import (
     LEFTOVER,
     Matching,
@@ -21,8 +22,9 @@ from .matching import (
     semi_match,
 )
 from .metrics import SOFTMAX, accuracy, cross_entropy, evaluate
+from .modules import Move, Spec, assert_function_preserved, load_spec, trace
 from .network import Network, check_same_architecture, initialise, load_network, stack
-from .operators import OPERATORS, Operator, align, align_layers, get_operator, layer_pairs
+from .operators import OPERATORS, Operator, align_layers, get_operator, layer_pairs
 from .store import DamagedFile, StoreError
 from .training import train
 

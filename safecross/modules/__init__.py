@@ -1,0 +1,38 @@
+"""Any PyTorch module: its groups of axes, alignment, crossover."""
+
+from .align import align, group_pairs
+from .interpolate import crossover_curve, interpolate, load_state, reestimate, save_state
+from .maps import (
+    Linear,
+    Move,
+    Permutation,
+    Scaling,
+    Selection,
+    assert_function_preserved,
+    relative_difference,
+)
+from .spec import Axis, Fixed, Group, Spec, load_spec
+from .trace import trace
+
+__all__ = [
+    "Axis",
+    "Fixed",
+    "Group",
+    "Linear",
+    "Move",
+    "Permutation",
+    "Scaling",
+    "Selection",
+    "Spec",
+    "align",
+    "assert_function_preserved",
+    "crossover_curve",
+    "group_pairs",
+    "interpolate",
+    "load_spec",
+    "load_state",
+    "reestimate",
+    "relative_difference",
+    "save_state",
+    "trace",
+]

@@ -1,0 +1,99 @@
+"""Offspring of two modules: buffers, whole numbers, statistics of batch norms, files."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import safecross
+from safecross import crossover_curve, interpolate
+from safecross.modules import load_state, reestimate, save_state
+from safecross.modules.maps import fill
+
+
+class WithMask(nn.Module):
+    def __init__(self, value: float):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(2)
+        self.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+        self.register_buffer("count", torch.tensor(int(value)))
+        nn.init.constant_(self.norm.weight, value)
+        nn.init.constant_(self.norm.running_var, value)
+
+    def forward(self, x):
+        return self.norm(x) + self.mask
+
+
+def test_everything_that_a_module_holds_is_interpolated():
+    a, b = WithMask(1.0), WithMask(3.0)
+    child = interpolate(a, b, 0.25)
+    assert child.norm.weight.tolist() == child.norm.running_var.tolist() == [1.5, 1.5]
+    assert child.mask.tolist() == [0.0, -torch.inf]
+    assert (int(child.count), int(interpolate(a, b, 0.75).count)) == (1, 3)
+    for t, parent in ((0, a), (1, b)):
+        state = interpolate(a, b, t).state_dict()
+        assert all(torch.equal(v, state[k]) for k, v in parent.state_dict().items())
+    assert float(interpolate(a, b, -1).norm.running_var.min()) == 0
+    assert a.norm.weight.tolist() == [1.0, 1.0]
+
+
+def test_mlps_give_what_networks_give(make_network, make_examples):
+    a, b, x = make_network((3, 5, 2), 0), make_network((3, 5, 2), 1), make_examples(20, 3)
+    child = interpolate(a.to_torch(), b.to_torch(), 0.3)
+    assert torch.allclose(child(x), interpolate(a, b, 0.3)(x), atol=1e-6)
+
+
+def test_statistics_are_those_of_the_data_and_modes_stay():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout())
+    model[2].eval()
+    x = torch.randn(64, 2)
+    reestimate(model, [x[:32], x[32:]])
+    seen = model[0](x).detach()
+    assert torch.allclose(model[1].running_mean, seen.mean(0), atol=1e-6)
+    spread = (seen[:32].var(0) + seen[32:].var(0)) / 2
+    assert torch.allclose(model[1].running_var, spread, atol=1e-6)
+    assert [m.training for m in model] == [True, True, False]
+    assert model[1].momentum == 0.1
+    child = interpolate(model, model, 0.5, data=x + 1)
+    assert not torch.allclose(child[1].running_mean, model[1].running_mean)
+
+
+def test_a_curve_of_modules_has_a_barrier():
+    a, b = (nn.Linear(2, 2, bias=False) for _ in range(2))
+    a.weight.data.copy_(torch.eye(2))
+    b.weight.data.copy_(-torch.eye(2))
+    curve = crossover_curve(a, b, torch.eye(2), [0, 1], t=[0, 0.5, 1])
+    assert np.array_equal(curve.accuracy[[0, 2]], [1, 0])
+    assert curve.barrier == 0  # the loss is convex in the logits
+
+
+def test_a_state_is_saved_and_loaded(tmp_path):
+    a, b = WithMask(1.0), WithMask(3.0)
+    save_state(a, tmp_path / "a.safetensors")
+    assert load_state(b, tmp_path / "a.safetensors").norm.weight.tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match=r"does not hold a Linear: its tensors differ in name"):
+        load_state(nn.Linear(2, 2), tmp_path / "a.safetensors")
+    with pytest.raises(safecross.DamagedFile):
+        load_state(b, tmp_path / "none.safetensors")
+
+
+def test_a_module_that_asks_for_its_version_is_filled():
+    class Versioned(nn.Linear):
+        _version = 2
+
+        def _load_from_state_dict(self, state, prefix, metadata, *rest):
+            assert metadata.get("version") == 2
+            super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+    a, b = Versioned(2, 2), Versioned(2, 2)
+    assert torch.equal(fill(a, b.state_dict()).weight, b.weight)
+    assert torch.equal(interpolate(a, b, 0.5).weight, b.weight)
+
+
+def test_parents_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="one structure; their tensors differ in name or shape"):
+        interpolate(nn.Linear(2, 2), nn.Linear(2, 3), 0.5)
+    with pytest.raises(ValueError, match=r"t must be one finite number; found nan"):
+        interpolate(nn.Linear(2, 2), nn.Linear(2, 2), float("nan"))
+    with pytest.raises(TypeError, match=r"expected a torch\.nn\.Module; found dict"):
+        interpolate(nn.Linear(2, 2), {}, 0.5)
