@@ -58,11 +58,13 @@ from safecross import (
     load_data,
     load_network,
     plots,
+    train,
 )
 from safecross.analysis import summary
 from safecross.config import Config, parse_operator
 from safecross.crossover import FirstLayer
 from safecross.experiment import load_or_run, train_parents
+from safecross.interactive import crossing
 from safecross.paper import main_config
 
 SVCCA = f"sc-cca:directions={max(width // 2, 1)}"  # the paper's 256 of 512
@@ -252,6 +254,21 @@ plots.table(
     "epochs). The expectation is for all of MNIST and 5 epochs.",
     {"above the parents": "{:+.4f}"},
 )
+
+# %% [markdown]
+# ## Cross two networks over yourself
+#
+# Two smaller networks live in this page, trained on handwritten digits. Draw a digit or take one of
+# theirs, move the slider from parent a to parent b, and choose how their neurons are aligned. The
+# page computes the child's answers as you go.
+
+# %% tags=["hide-input"]
+digits = load_data("mnist5k")
+small_a, small_b = (train(digits.x_train, digits.y_train, (64, 32), s, epochs=20) for s in (0, 1))
+ways = {op: align(small_a, small_b, digits.x_test, op) for op in ("naive", "sc-cca", "sc-pwc")}
+x_few, y_few = digits.x_test[:500], digits.y_test[:500]
+about = "They learnt from mnist5k for 20 epochs, from seeds 0 and 1."
+crossing(small_a, small_b, ways, x_few, y_few, digits.image_shape, about)
 
 # %% [markdown]
 # ## A shortcut

@@ -502,7 +502,8 @@ def _(found: Published) -> str:
     )
     return (
         "## Fashion-MNIST, to which nothing was tuned, repeats the ranking\n\n"
-        f"Same network, epochs and directions as on MNIST, {record.config.n_pairs} pairs: parents "
+        "[Fashion-MNIST](https://arxiv.org/abs/1708.07747) has small pictures of clothes in place of "
+        f"digits. Same network, epochs and directions as on MNIST, {record.config.n_pairs} pairs: parents "
         f"have loss {_parents(record, 'loss'):.3f}; halfway between them, {values}. SC-PwC is below "
         f"SC-CCA in {compare(record, 'sc-pwc', _cca(record)).wins} of {record.config.n_pairs} pairs, "
         f"SC-CCA below naive in {compare(record, _cca(record), 'naive').wins}."

@@ -191,7 +191,7 @@ def workflow_text(name: str) -> str:
 
 def test_the_workflows_run_the_commands_of_the_readme():
     assert "run: make test" in workflow_text("tests")
-    assert "run: make book\n" in workflow_text("tests")
+    assert "run: make book SAFECROSS_PYTHON=python\n" in workflow_text("tests")
     assert "run: make check-book" in workflow_text("tests")
     assert "run: make book" in workflow_text("pages")
     assert f"path: {STAGE.as_posix()}/_build/html\n" in workflow_text("pages")

@@ -1,6 +1,7 @@
 """Charts of results: curves along t, options, comparisons, costs. They compute nothing new."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -280,9 +281,15 @@ def forest(
     log : bool
         Whether the axis is logarithmic, as for ratios.
     """
-    rows = max(len(frame) for frame in panels.values())
+    words = {title: [fill(label, 34) for label in panels[title]["label"]] for title in panels}
+    lines = max(sum(1 + label.count("\n") for label in labels) for labels in words.values())
+    longest = max(len(line) for labels in words.values() for w in labels for line in w.split("\n"))
     fig, axes = figure(
-        1, len(panels), height=0.34 * rows + 1.2, width=6.0 * len(panels), squeeze=False
+        1,
+        len(panels),
+        height=0.32 * lines + 1.3,
+        width=(2.8 + 0.105 * longest) * len(panels),
+        squeeze=False,
     )
     for ax, (title, frame) in zip(axes.flat, panels.items(), strict=True):
         places = -np.arange(len(frame))
@@ -291,7 +298,7 @@ def forest(
         ax.errorbar(frame["value"], places, xerr=ends, **style)
         if reference is not None:
             ax.axvline(reference, color=MUTED, linestyle="--", linewidth=1.2, zorder=0)
-        ax.set_yticks(places, frame["label"])
+        ax.set_yticks(places, words[title])
         ax.set(xlabel=xlabel, title=title, ylim=(0.6 - len(frame), 0.6))
         if log:
             ax.set_xscale("log")
