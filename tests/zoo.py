@@ -325,6 +325,7 @@ RULE_MODELS = {
         image,
         [8, 8],
     ),
+    "hardswish": (lambda: between(nn.Hardswish()), image, [8]),
     "softmax": (lambda: between(nn.Softmax(1)), image, [8]),
     "addmm": (
         lambda: Of(

@@ -440,6 +440,10 @@ def _passing(operation: str, arguments, holders: list[Value]) -> frozenset[str]:
     return SYMMETRIES if passes else frozenset()
 
 
+# These are elementwise as well, but PyTorch does not tag them so.
+RULES.update(dict.fromkeys(("hardswish", "hardsigmoid", "hardtanh"), elementwise))
+
+
 @rule("_prelu_kernel", "prelu")
 def _prelu(run, x, weight, operation):
     if operation == "prelu":
