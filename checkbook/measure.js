@@ -119,7 +119,10 @@ window.checkbook = (() => {
         if (p.localName === "image") layers.push(await pixel(p, x, y));
         else {
           const { fill, fillOpacity } = getComputedStyle(p);
-          if (fill === "none" || !p.isPointInFill?.(new DOMPoint(x, y).matrixTransform(p.getScreenCTM().inverse()))) continue;
+          if (fill === "none") continue;
+          // A marker is a copy, which is under the point only where it is painted.
+          const inside = p.isPointInFill?.(new DOMPoint(x, y).matrixTransform(p.getScreenCTM().inverse()));
+          if (!inside && p.localName !== "use") continue;
           const paint = colour(fill);
           layers.push({ ...paint, a: paint.a * Number(fillOpacity) * opacity(p) });
         }

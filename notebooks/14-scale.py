@@ -144,7 +144,7 @@ costs = pd.DataFrame({name: project(record, pairs_wanted) for name, record in re
 hours = costs.loc["core_hours"]
 shown = pd.DataFrame(
     {
-        "": [
+        "what": [
             "core-hours",
             f"days on {cores:,} such cores",
             "parents, if they are kept",

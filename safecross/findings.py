@@ -186,7 +186,7 @@ def _(found: Published) -> str:
         f'<li><a class="sc-{claim.verdict.split()[0]}" '
         f'href="../notebooks/{claim.chapter}.html#claim-{claim.name}" '
         f'title="{claim.claim} {claim.verdict.capitalize()}.">'
-        f'<span class="sc-sr">Claim </span>{claim.number}<span class="sc-sr">: {claim.claim} '
+        f'<span class="visually-hidden">Claim </span>{claim.number}<span class="visually-hidden">: {claim.claim} '
         f"{claim.verdict.capitalize()}.</span></a></li>"
         for claim in found.claims.itertuples()
     )

@@ -10,6 +10,8 @@ import re
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
 
+__all__ = ["FigureOutput", "NumberOutputs", "TableOutput", "setup"]
+
 _OUTPUT = re.compile(
     r'<figure class="(?P<kind>sc-figure|sc-table)" id="(?P<id>[\w-]+)">(?P<before>.*?)'
     r"<figcaption>(?P<caption>.*?)</figcaption>(?P<after>.*)</figure>",

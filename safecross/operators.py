@@ -31,6 +31,7 @@ __all__ = [
     "align_layers",
     "get_operator",
     "layer_pairs",
+    "match_layers",
 ]
 
 _REGISTRY: dict[str, "Operator"] = {}
@@ -193,6 +194,24 @@ def align_layers(
         raise ValueError(
             f"expected {theta_a.depth} layer pairs, one for each hidden layer; found {len(pairs)}"
         )
+    return match_layers(theta_a, theta_b, pairs, operator, **options)
+
+
+def match_layers(theta_a, theta_b, pairs: Sequence[LayerPair], operator: str, **options):
+    """Return `align_layers` of anything that has widths and biases, such as a module's groups.
+
+    Parameters
+    ----------
+    theta_a, theta_b : objects with ``widths`` and ``biases``
+        As a `Network` has them; neither is checked.
+    pairs, operator, **options
+        As for `align_layers`.
+
+    Raises
+    ------
+    ValueError
+        If the operator or an option is unknown.
+    """
     entry = get_operator(operator)
     for option in options:
         if option not in entry.options:

@@ -156,3 +156,11 @@ def test_without_dask_it_says_what_to_install(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert "ValueError: the backend dask needs the package distributed" in found.stderr
+
+
+def test_workers_together_need_no_more_than_there_is():
+    engine.check_memory(100, 2, available=200)
+    with pytest.raises(MemoryError):
+        engine.check_memory(100, 2, available=199)
+    with pytest.raises(MemoryError):
+        engine.check_memory(2**60)  # of this machine

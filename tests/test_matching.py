@@ -202,7 +202,9 @@ def test_pairs_that_are_no_matching_are_refused(pairs, message):
         complete(start(*pairs), 3, 2)
 
 
-@pytest.mark.parametrize("make", [list, tuple, np.array, torch.tensor], ids=str)
+@pytest.mark.parametrize(
+    "make", [list, tuple, np.array, torch.tensor], ids=["list", "tuple", "array", "tensor"]
+)
 def test_pairs_may_come_in_any_form(make):
     expected = [(2, 0), (0, 1), (1, 2)]
     assert pairs_of(complete(Matching(make([2]), make([0])), 3, 3)) == expected

@@ -34,6 +34,7 @@ from safecross import (
 from safecross.activations import activations
 from safecross.cca import cca_of_pair
 from safecross.correlation import alignment_memory
+from safecross.operators import match_layers
 
 ROOT = Path(__file__).parents[1]
 
@@ -476,3 +477,13 @@ def test_the_memory_announced_is_enough_and_not_far_more():
     lines = subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT).stdout
     found = json.loads(lines.splitlines()[-1])
     assert found["announced_bytes"] / 2 < found["taken_bytes"] < found["announced_bytes"]
+
+
+def test_layers_of_anything_with_widths_and_biases_can_be_matched(make_network, make_examples):
+    a, b = (make_network((4, 5, 3), seed) for seed in (0, 1))
+    pairs = layer_pairs(a, b, make_examples(40, 4))
+    shape = SimpleNamespace(widths=a.widths, biases=a.biases)
+    found = match_layers(shape, shape, pairs, "sc-pwc").matchings
+    np.testing.assert_array_equal(found, align_layers(a, b, pairs, "sc-pwc").matchings)
+    with pytest.raises(ValueError, match="unknown option"):
+        match_layers(shape, shape, pairs, "sc-pwc", ridge=1)

@@ -9,6 +9,7 @@ from safecross.operators import OPERATORS
 from safecross.paper import (
     COUNT_EPOCHS,
     DIRECTIONS,
+    FASHION_PAIRS,
     MAIN,
     RANKING_CELLS,
     RIDGES,
@@ -82,7 +83,9 @@ def test_any_field_can_be_set_otherwise(make, dataset):
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_the_variants_are_configs_unlike_one_another(dataset):
+def test_the_variants_are_configs_unlike_one_another(dataset, own_data):
+    if dataset == "own.npz":  # how large its batches are depends on the file
+        dataset = str(own_data)
     configs = [variant_config(dataset, **changes) for changes in variants(dataset).values()]
     assert len({config.hash() for config in configs}) == len(variants(dataset)) >= 7
     assert configs[0].to_dict() == variant_config(dataset).to_dict()
@@ -114,3 +117,15 @@ def test_what_is_published_is_told_apart_and_has_every_kind():
     assert len(set(names)) == len(configs)
     for config in (main_config("cifar10"), sweep_config("mnist"), cell_config(epochs=1)):
         assert config in configs
+
+
+def test_alignment_batches_are_no_larger_than_the_data(own_data):
+    sizes = [changes.get("align_n") for changes in variants(str(own_data)).values()]
+    assert {60, 40} == set(filter(None, sizes))  # of 60 + 40 examples
+    assert {10_000, 1_000} == {c["align_n"] for c in variants("mnist").values() if "align_n" in c}
+
+
+def test_the_third_data_set_has_mnists_settings():
+    fashion = main_config("fashion-mnist", FASHION_PAIRS)
+    assert fashion == main_config("mnist", FASHION_PAIRS).replace(dataset="fashion-mnist")
+    assert fashion in published_configs()

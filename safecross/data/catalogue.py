@@ -51,6 +51,7 @@ class Known:
     fingerprint: str
 
 
+#: All data sets that have a name.
 KNOWN = {
     "mnist": Known(
         60_000,

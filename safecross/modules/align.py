@@ -8,7 +8,7 @@ from torch import nn
 
 from ..correlation import LayerPair
 from ..matching import Matching
-from ..operators import align_layers, get_operator
+from ..operators import get_operator, match_layers
 from .batches import batches
 from .graph import Graph, read_graph, run_graph
 from .maps import Move, Permutation, Selection, indices_of
@@ -78,7 +78,7 @@ def align(
     get_operator(operator)
     pairs = group_pairs(to, model_b, x, spec, progress=progress)
     layers = (_Layers(model, spec) for model in (to, model_b))
-    found = align_layers(*layers, list(pairs.values()), operator, **options)
+    found = match_layers(*layers, list(pairs.values()), operator, **options)
     moves = [_maps(m) for m in found.matchings]
     maps = {name: b for name, (_, b) in zip(pairs, moves, strict=True)}
     changed = {name: a for name, (a, _) in zip(pairs, moves, strict=True) if a is not None}

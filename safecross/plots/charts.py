@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from seaborn.utils import relative_luminance
 
 from .page import INK, MUTED, colour, figure, palette
 
@@ -58,6 +59,8 @@ def loss_and_accuracy(
         ax.set(xlabel="crossover point t", title=title)
     if robust:
         axes[0].set_yscale("log")
+        axes[0].yaxis.set_major_formatter("{x:g}")
+        axes[0].yaxis.set_minor_formatter("{x:g}")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
 
@@ -256,6 +259,11 @@ def wins(panels: Mapping[str, pd.DataFrame], n: int, first: str, second: str) ->
 
 
 def _plain_axes(ax) -> None:
+    """Take what is not needed off a table's axes, and write its numbers so that they are read."""
+    mesh = ax.collections[0]
+    grounds = mesh.get_cmap()(mesh.norm(mesh.get_array().ravel()))
+    for text, ground in zip(ax.texts, grounds, strict=True):
+        text.set_color("black" if relative_luminance(ground) > 0.18 else "white")
     ax.set(xlabel="", ylabel="")
     ax.tick_params(axis="both", length=0, labelsize=11)
     ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=40, ha="right")
@@ -302,6 +310,7 @@ def forest(
         ax.set(xlabel=xlabel, title=title, ylim=(0.6 - len(frame), 0.6))
         if log:
             ax.set_xscale("log")
+            ax.xaxis.set_major_formatter("{x:g}")
     return fig
 
 
@@ -375,6 +384,7 @@ def growth(costs: pd.DataFrame) -> Figure:
         ticks = sorted(costs[costs["varied"] == size][size])
         ax.set_xticks(ticks, [str(tick) for tick in ticks], rotation=40)
         ax.minorticks_off()
+        ax.yaxis.set_major_formatter("{x:g}")
         ax.set(xlabel=size, ylabel="seconds", ylim=(low, high))
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig

@@ -181,7 +181,7 @@ def _panels(fig: Figure, axes: list):
     for ax, box in zip(axes, boxes, strict=True):
         for other in axes:
             other.set_visible(other is ax)
-        tall = Bbox.from_extents(box.x0 - 4, low - 4, box.x1 + 4, high + 4)
+        tall = Bbox.from_extents(box.x0 - 14, low - 4, box.x1 + 6, high + 4)
         yield tall.transformed(fig.dpi_scale_trans.inverted())
 
 
