@@ -14,7 +14,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from checkbook.axe import EXCEPTIONS, MissingToolError, fetch_axe
+from checkbook.figures import check_crossing, check_explorer, page_data, read_crossing
 from checkbook.files import SITE, Problem, list_pages
+from safecross.findings import LABELS, Published
 
 WIDTHS = (1440, 390)
 MODES = ("light", "dark")
@@ -49,6 +51,18 @@ def contrast(view: View) -> Iterator[str]:
     yield from view.tab.evaluate("checkbook.faint()")
 
 
+def touch(view: View) -> Iterator[str]:
+    """Use the figures to touch by keyboard and mouse; they show what records and package say."""
+    if (view.width, view.mode) != (WIDTHS[0], MODES[0]):
+        return
+    if view.tab.locator(".sc-explorer").count():
+        published = Published()
+        tables = {label: published.main(name).curves for name, label in LABELS.items()}
+        yield from check_explorer(view.tab, tables)
+    if view.tab.locator(".sc-crossing").count():
+        yield from check_crossing(view.tab, read_crossing(page_data(view.tab, "crossing")))
+
+
 def axe(view: View) -> Iterator[str]:
     """axe-core finds nothing, but for what the theme does: see ``EXCEPTIONS``."""
     options = {"resultTypes": ["violations"]}
@@ -61,7 +75,7 @@ def axe(view: View) -> Iterator[str]:
                 yield f"axe {rule['id']}: {' '.join(node['html'].split())[:120]}"
 
 
-CHECKS = (overflow, contrast, axe)
+CHECKS = (overflow, contrast, axe, touch)
 
 
 # Looking at the pages -----------------------------------------------------------------------------
