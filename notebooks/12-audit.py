@@ -42,16 +42,16 @@ from safecross.analysis import compare, interval, tidy_number
 from safecross.experiment import load_or_run
 from safecross.paper import sc_cca, variant_config, variants
 from safecross.reasons import load_reasons
-from safecross.results import load_records, say_where
+from safecross.results import load_records, say_where, split_names
 
 main = load_records(datasets, n_pairs, seed)
 sweep = load_records(datasets, n_pairs, seed, kind="sweep")
 varied = {
     name: {
-        label: load_or_run(variant_config(name, n_variant_pairs, seed, **fields))
-        for label, fields in variants(name).items()
+        label: load_or_run(variant_config(path, n_variant_pairs, seed, **fields))
+        for label, fields in variants(path).items()
     }
-    for name in main
+    for name, path in zip(main, split_names(datasets), strict=True)
 }
 say_where(main)
 

@@ -11,6 +11,7 @@ from safecross.book import chapter_parameters, execute_chapter, list_chapters
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = [chapter for chapter in list_chapters() if chapter < "07"]
+RESULTS = [chapter for chapter in list_chapters() if chapter >= "07"]
 
 #: The shape of one example and the number of classes of each kind of data.
 KINDS = {"table": ((12,), 3), "colours-last": ((5, 6, 3), 2), "colours-first": ((3, 5, 6), 2)}
@@ -26,6 +27,16 @@ SMALL = {
     "n_shown": 8,
     "n_images": 2,
     "small_pairs": 1,
+    "n_pairs": 1,
+    "n_variant_pairs": 1,
+    "hidden": "6,5",
+    "third": "",
+    "conditions": "1 epoch",
+    "count_epochs": "1",
+    "count_pairs": 1,
+    "n_max": 400,
+    "p_max": 32,
+    "repeats": 1,
 }
 
 
@@ -66,7 +77,8 @@ def project(tmp_path_factory):
 
 def execute(chapter: str, data: Path, root: Path) -> nbformat.NotebookNode:
     declared = chapter_parameters(chapter, root)
-    given = {"dataset": str(data)} | {k: v for k, v in SMALL.items() if k in declared}
+    own = dict.fromkeys(("dataset", "datasets", "count_dataset"), str(data))
+    given = {k: v for k, v in (own | SMALL).items() if k in declared}
     return nbformat.read(execute_chapter(chapter, given, root), as_version=4)
 
 
@@ -90,6 +102,17 @@ def test_a_chapter_runs_on_data_of_ones_own(chapter, kind, own_files, project):
     assert [o for o in shown if not is_meant(o)] == []
     captions = " ".join(o.data["text/html"] for o in shown if "text/html" in o.data)
     assert f"my-{kind}" in captions  # and nothing else was measured in its place
+
+
+@pytest.mark.parametrize("chapter", RESULTS)
+def test_a_chapter_of_results_runs_on_one_pair_of_a_file_with_a_comma(
+    chapter, own_files, project, tmp_path
+):
+    data = shutil.copy(own_files["table"], tmp_path / "a, b.npz")
+    shown = outputs(execute(chapter, Path(data), project))
+    assert [o for o in shown if not is_meant(o)] == []
+    said = " ".join(str(o.data) for o in shown)
+    assert "records of your own" in said or "None of the paper's claims" in said
 
 
 @pytest.mark.parametrize(
