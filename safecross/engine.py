@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import joblib
 import psutil
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from . import checks, store
@@ -295,8 +296,7 @@ def _held_back(arrived: list[int]) -> Iterator[None]:
 
     Workers inherit Ctrl-C blocked: they would print where they were.
     """
-    # It unblocks Ctrl-C when it starts (until Python 3.12), and is therefore started before.
-    multiprocessing.resource_tracker.ensure_running()
+    _start_trackers()
     with contextlib.ExitStack() as stack:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -305,6 +305,24 @@ def _held_back(arrived: list[int]) -> Iterator[None]:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
         yield
+
+
+def _start_trackers() -> None:
+    """Start the processes that clean up after this one, before there are workers.
+
+    Python's own unblocks Ctrl-C when it starts (until Python 3.12). Loky's warns of what it cleans
+    up, which after Ctrl-C is as it should be: it is started with these warnings off.
+    """
+    multiprocessing.resource_tracker.ensure_running()
+    before = os.environ.get("PYTHONWARNINGS")
+    quiet = "ignore:resource_tracker:UserWarning"
+    os.environ["PYTHONWARNINGS"] = f"{before},{quiet}" if before else quiet
+    try:
+        loky_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 @contextlib.contextmanager

@@ -365,7 +365,7 @@ def test_a_parent_of_another_config_is_not_taken_for_ones_own(small_config, smal
 
 @pytest.fixture(scope="module")
 def long_config(small_config) -> Config:
-    return small_config.replace(n_pairs=90, operators=("naive", "sc-pwc"))
+    return small_config.replace(n_pairs=60, operators=("naive", "sc-pwc"))
 
 
 @pytest.fixture(scope="module")
@@ -412,10 +412,11 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(long_config, lo
     moments = random.Random(0)
     folder = tmp_path / "runs"
     progress = []
-    for target in sorted(moments.sample(range(20), 10)):
+    for target in sorted(moments.sample(range(long_config.n_pairs // 3), 10)):
         before = set(folder.rglob("*"))
         child = start(long_config, folder)
-        wait_until(lambda seen=before: set(folder.rglob("*")) > seen, child.is_alive)
+        # What a killed run half wrote is swept away: there may be fewer old files beside the new.
+        wait_until(lambda seen=before: set(folder.rglob("*")) - seen, child.is_alive)
         wait_until(lambda least=target: len(pair_files(folder)) >= least, child.is_alive)
         time.sleep(moments.uniform(0, 0.03))
         assert child.is_alive()
