@@ -302,7 +302,7 @@ measured_and_published(roles(main=records, sweep=sweeps), "11-costs")
 # <!-- finding costs-short -->
 # - On MNIST, SC-CCA takes 1.65 [1.63, 1.66] times as long as SC-PwC; with 256 directions 0.93 [0.93, 0.93] times as long as CCA, so the paper's remark on SVCCA holds.
 # - The time to correlate grows with the square of the width, that of eigenvectors with its cube; neither grows with the epochs of training.
-# - The least flattering comparison of the benchmark, of 53 rows: 512 x 512 correlations against numpy.corrcoef once, 0.96 times.
+# - The least flattering comparison with another library: 512 x 512 correlations against numpy.corrcoef once, 0.96 times as fast.
 # <!-- /finding -->
 #
 # ## Exercises

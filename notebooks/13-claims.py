@@ -96,7 +96,7 @@ plots.table(
 #
 # <!-- finding claims-short -->
 # - What the paper is named for holds: 4 of 4 claims that safe crossover improves on naive crossover replicate.
-# - What fails is the ranking on CIFAR-10 and figures: claims 8, 11, 14, 15, 16, 20.
+# - What does not: claims 8, 11, 14, 15, 16, 20, the ranking of the two methods on CIFAR-10 and five figures or counts.
 # - One seed made these parents; [chapter 10](10-ranking.ipynb) has others, and `-p seed 7` makes yours.
 # <!-- /finding -->
 #

@@ -362,7 +362,7 @@ def _run_pairs(
 
     Returns the number of pairs, the process and its peak memory in bytes, for the manifest.
     """
-    _check_device(device)
+    checks.as_device(device)
     todo = [pair for pair in pairs if _load_pair(config, pair, folder) is None]
     with _one_thread():
         parents = _make_parents(config, todo, folder, device, together)
@@ -512,7 +512,7 @@ def run(
     """
     folder = Path(folder or runs_folder()).resolve()
     if backend != "dask":  # there only the workers need the device, and check it themselves
-        _check_device(device)
+        checks.as_device(device)
     checks.whole_number("shard's i", shard[0], 0, checks.whole_number("shard's n", shard[1], 1) - 1)
     checks.whole_number("together", together, 1)
     engine.check(backend, scheduler, workers)
@@ -627,17 +627,6 @@ def _absolute(dataset: str) -> str:
 def _kind(device: str) -> str:
     """Return a device without its number; PyTorch would ask for one that this machine knows."""
     return device.partition(":")[0]
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"expected a device that PyTorch has here, such as cpu or cuda; found {device!r} "
-            f"({reason})"
-        ) from None
 
 
 def merge(

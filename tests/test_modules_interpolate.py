@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import safecross
+from benchmarks import modules
 from safecross import crossover_curve, interpolate
 from safecross.modules import load_state, reestimate, save_state
 from safecross.modules.maps import fill
@@ -97,3 +98,21 @@ def test_parents_that_do_not_fit_are_refused():
         interpolate(nn.Linear(2, 2), nn.Linear(2, 2), float("nan"))
     with pytest.raises(TypeError, match=r"expected a torch\.nn\.Module; found dict"):
         interpolate(nn.Linear(2, 2), {}, 0.5)
+
+
+def test_the_readmes_lines_run_as_printed():
+    a, b = (zoo_network(seed) for seed in (0, 1))
+    names = {
+        "safecross": safecross,
+        "model_a": a,
+        "model_b": b,
+        "images": torch.rand(120, 1, 28, 28),
+    }
+    exec(modules.lines(), names)
+    assert isinstance(names["child"], nn.Module)
+    assert safecross.assert_function_preserved(b, names["move"](b), names["images"]) < 1e-9
+
+
+def zoo_network(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return modules.network((4, 6, 5)).eval()
