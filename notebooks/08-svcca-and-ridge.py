@@ -116,7 +116,7 @@ references = {
     }
     for name, record in records.items()
 }
-directions = found[found["option"] == "directions"]
+directions = found.query("option == 'directions' and layers == 'standardised'")
 plots.show(
     plots.loss_over_option(directions.drop(columns="kind"), references, "directions kept"),
     f"Mean loss at t = 0.5 over {n_pairs} pairs, seed {seed}, by the number of directions that "

@@ -172,6 +172,12 @@ def test_a_robust_shading_stays_above_zero_where_losses_explode():
         assert bool(low > 0) is positive
 
 
+def test_labels_of_a_logarithmic_axis_keep_apart():
+    frame = SWEEP.iloc[[0] * 4].assign(value=[2, 30, 31, 512])
+    ax = plots.loss_over_option(frame, {"mnist": {}}, "directions").axes[0]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["2", "30", "", "512"]
+
+
 def test_equal_values_have_equal_shades_in_a_heat_table():
     frame = pd.DataFrame({"1": [1.0, 2.0], "2": [2.0, 4.0]}, ["a", "b"])
     mesh = plots.heat_table(frame).axes[0].collections[0]

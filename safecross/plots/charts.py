@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from seaborn.utils import relative_luminance
 
 from .page import INK, MUTED, colour, figure, palette
@@ -25,6 +26,9 @@ __all__ = [
     "main_result",
     "wins",
 ]
+
+#: Inches of a panel: two stand beside each other on a page of the book.
+PANEL = 3.85
 
 
 def loss_and_accuracy(
@@ -44,7 +48,7 @@ def loss_and_accuracy(
         the pairs, and losses are on a logarithmic scale.
     """
     labels = labels or {name: name for name in curves["operator"].unique()}
-    fig, axes = figure(1, 2, height=3.6, width=9.6)
+    fig, axes = figure(1, 2, height=3.3, width=2 * PANEL)
     grouped = curves.groupby(["operator", "t"], observed=True)[["loss", "accuracy"]]
     low, middle, high = _spread(grouped, robust)
     for operator, label in labels.items():
@@ -59,8 +63,9 @@ def loss_and_accuracy(
         ax.set(xlabel="crossover point t", title=title)
     if robust:
         axes[0].set_yscale("log")
+        axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         axes[0].yaxis.set_major_formatter("{x:g}")
-        axes[0].yaxis.set_minor_formatter("{x:g}")
+        axes[0].minorticks_off()
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
 
@@ -148,7 +153,7 @@ def histograms(
     threshold : float, optional
         Where to draw a vertical line.
     """
-    fig, axes = figure(1, len(panels), height=3.2, width=4.4 * len(panels) + 0.6, squeeze=False)
+    fig, axes = figure(1, len(panels), height=3.1, width=PANEL * len(panels), squeeze=False)
     for ax, (xlabel, samples) in zip(axes.flat, panels.items(), strict=True):
         everything = np.concatenate([np.asarray(v) for v in samples.values()])
         edges = np.histogram_bin_edges(everything, bins=bins)
@@ -181,7 +186,7 @@ def loss_over_option(
         Of the horizontal axis.
     """
     names = list(found["data set"].unique())
-    fig, axes = figure(1, len(names), height=3.6, width=4.8 * len(names), squeeze=False)
+    fig, axes = figure(1, len(names), height=3.6, width=PANEL * len(names), squeeze=False)
     kinds = found["kind"] if "kind" in found else pd.Series("SC-CCA", found.index)
     shades = dict(zip(kinds.unique(), [colour("sc-cca"), *palette(start=3)], strict=False))
     for ax, name in zip(axes.flat, names, strict=True):
@@ -193,13 +198,24 @@ def loss_over_option(
         _draw_levels(ax, references[name])
         values = sorted(found.loc[found["data set"] == name, "value"].unique())
         ax.set_xscale("log")
-        ax.set_xticks(values, [f"{value:g}" for value in values], rotation=60)
+        ax.set_xticks(values, _spaced(values), rotation=60)
         ax.minorticks_off()
         ax.set(xlabel=label, ylabel="loss at t = 0.5 (nats)", title=name)
     handles, words = axes.flat[0].get_legend_handles_labels()
     handles = [handle[0] if isinstance(handle, tuple) else handle for handle in handles]
     fig.legend(handles, words, loc="outside lower center", ncols=3)
     return fig
+
+
+def _spaced(values: Sequence[float]) -> list[str]:
+    """Return labels of a logarithmic axis, empty where they would run into the one before."""
+    labels, last = [], None
+    room = np.log(max(values) / min(values)) / 16
+    for value in values:
+        free = last is None or np.log(value / last) > room
+        labels.append(f"{value:g}" if free else "")
+        last = value if free else last
+    return labels
 
 
 def heat_table(values: pd.DataFrame, better_low: bool = True) -> Figure:
@@ -247,7 +263,7 @@ def wins(panels: Mapping[str, pd.DataFrame], n: int, first: str, second: str) ->
     scale = LinearSegmentedColormap.from_list("wins", [colour(second), "white", colour(first)])
     rows = max(len(frame) for frame in panels.values())
     fig, axes = figure(
-        1, len(panels), height=0.34 * rows + 1.9, width=4.8 * len(panels), squeeze=False
+        1, len(panels), height=0.34 * rows + 1.9, width=PANEL * len(panels), squeeze=False
     )
     for ax, (title, frame) in zip(axes.flat, panels.items(), strict=True):
         sns.heatmap(
@@ -311,6 +327,8 @@ def forest(
         if log:
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter("{x:g}")
+        else:
+            ax.locator_params(axis="x", nbins=5)
     return fig
 
 
@@ -326,7 +344,7 @@ def bars(panels: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
     """
     rows = max(len(frame) for frame in panels.values())
     fig, axes = figure(
-        1, len(panels), height=0.5 * rows + 1.2, width=5.4 * len(panels), squeeze=False
+        1, len(panels), height=0.5 * rows + 1.2, width=PANEL * len(panels), squeeze=False
     )
     for ax, (title, frame) in zip(axes.flat, panels.items(), strict=True):
         places = -np.arange(len(frame))
@@ -350,7 +368,7 @@ def fitted_and_new(
     panels : mapping of str to mapping of str to (fitted, new)
         For each pair of axes its title, and in it the named kinds of CCA.
     """
-    fig, axes = figure(1, len(panels), height=3.8, width=4.8 * len(panels), squeeze=False)
+    fig, axes = figure(1, len(panels), height=3.6, width=PANEL * len(panels), squeeze=False)
     for ax, (title, kinds) in zip(axes.flat, panels.items(), strict=True):
         shades = [INK, *palette(start=3)]
         for shade, (name, (fitted, new)) in zip(shades, kinds.items(), strict=False):
@@ -373,7 +391,7 @@ def growth(costs: pd.DataFrame) -> Figure:
         step, varied, n, p, k, seconds, as `safecross.costs.measure_costs` returns them.
     """
     sizes = list(costs["varied"].unique())
-    fig, axes = figure(1, len(sizes), height=3.4, width=3.9 * len(sizes), squeeze=False)
+    fig, axes = figure(1, len(sizes), height=3.4, width=PANEL * len(sizes), squeeze=False)
     steps = list(costs["step"].unique())
     shades = dict(zip(steps, palette(len(steps)), strict=True))
     low, high = costs["seconds"].min() / 1.5, 1.5 * costs["seconds"].max()
@@ -398,7 +416,7 @@ def main_result(curves: Mapping[str, pd.DataFrame]) -> Figure:
     curves : mapping of str to pandas.DataFrame
         By data set: operator, t, loss; mean over pairs, shading one standard deviation.
     """
-    fig, axes = figure(1, len(curves), height=3.6, width=4.4 * len(curves), squeeze=False)
+    fig, axes = figure(1, len(curves), height=3.6, width=PANEL * len(curves), squeeze=False)
     for ax, (name, frame) in zip(axes.flat, curves.items(), strict=True):
         cca = next(op for op in frame["operator"].unique() if op.startswith("sc-cca"))
         for operator, label in (("naive", "naive"), (cca, "SC-CCA"), ("sc-pwc", "SC-PwC")):

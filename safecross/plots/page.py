@@ -169,13 +169,16 @@ def svg(fig: Figure, key: str) -> tuple[str, str]:
 
 
 def _panels(fig: Figure, axes: list):
-    """Yield what to draw: None for the whole figure, or the box of each panel, others hidden."""
+    """Yield the box of what to draw, in inches: the whole figure, or each panel, others hidden.
+
+    Letters of the page may be wider than those the figure was laid out with, hence some room.
+    """
+    renderer = fig.canvas.get_renderer()
     grids = [ax.get_subplotspec() for ax in axes]
     one_row = all(spec is not None and spec.get_gridspec().nrows == 1 for spec in grids)
     if len(axes) < 2 or not one_row:
-        yield None
+        yield fig.get_tightbbox(renderer).padded(0.14, 0.05)
         return
-    renderer = fig.canvas.get_renderer()
     boxes = [ax.get_tightbbox(renderer) for ax in axes]
     low, high = min(box.y0 for box in boxes), max(box.y1 for box in boxes)
     for ax, box in zip(axes, boxes, strict=True):
@@ -185,7 +188,7 @@ def _panels(fig: Figure, axes: list):
         yield tall.transformed(fig.dpi_scale_trans.inverted())
 
 
-def _draw(fig: Figure, key: str, box: Bbox | None) -> str:
+def _draw(fig: Figure, key: str, box: Bbox) -> str:
     buffer = io.StringIO()
     about = {"Date": None, "Creator": None, "Format": None, "Type": None}
     fig.savefig(buffer, format="svg", bbox_inches=box, metadata=about)
