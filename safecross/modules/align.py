@@ -70,7 +70,9 @@ def align(
     --------
     >>> from safecross.modules import trace
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    >>> x = torch.rand(50, 2)
+    >>> _ = model[0].weight.data.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, -1.0]]))
+    >>> _ = model[0].bias.data.fill_(0.0)
+    >>> x = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.5, 0.7], [0.9, 0.1], [0.3, 0.3]])
     >>> spec = trace(model, x)
     >>> align(Move(spec, {"0": Permutation([2, 0, 1])})(model), to=model, x=x, spec=spec).maps["0"]
     Permutation([1, 2, 0])
