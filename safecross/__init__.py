@@ -25,6 +25,7 @@ from .metrics import SOFTMAX, accuracy, cross_entropy, evaluate
 from .modules import Move, Spec, assert_function_preserved, load_spec, trace
 from .network import Network, check_same_architecture, initialise, load_network, stack
 from .operators import OPERATORS, Operator, align_layers, get_operator, layer_pairs
+from .pairs import Pairs as _
 from .store import DamagedFile, StoreError
 from .training import train
 

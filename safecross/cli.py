@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, checks, config, costs, data, engine, experiment, paper
+from . import __version__, checks, config, costs, data, engine, paper, runs
 from .alignment import Alignment
 from .crossover import interpolate
 from .metrics import evaluate
@@ -277,7 +277,7 @@ def _run(options) -> None:
         _say_what_bfloat16_does()
     if options.backend != "dask":  # whose workers, not this machine, need the device
         checks.as_device(options.device)
-    record = experiment.run(
+    record = runs.run(
         _config(options),
         workers=options.workers,
         shard=shard,
@@ -309,7 +309,7 @@ def _shard(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _print_record(record: experiment.Record) -> None:
+def _print_record(record: runs.Record) -> None:
     print(record.describe())
     loss, accuracy = record.at(0.5, "loss"), record.at(0.5, "accuracy")
     print(f"{'operator at t = 0.5':40} {'loss':>8} {'accuracy':>9}")
@@ -341,7 +341,7 @@ def _add_merge(commands) -> None:
 
 
 def _merge(options) -> None:
-    _print_record(experiment.merge(_config(options), sources=options.sources))
+    _print_record(runs.merge(_config(options), sources=options.sources))
 
 
 def _add_runs(commands) -> None:
@@ -355,9 +355,9 @@ def _add_runs(commands) -> None:
 
 
 def _runs(options) -> None:
-    records = experiment.list_records()
+    records = runs.list_records()
     if records.empty:
-        print(f"no records in {experiment.committed_folder()} or {experiment.runs_folder()}")
+        print(f"no records in {runs.committed_folder()} or {runs.runs_folder()}")
     else:
         shown = records.drop(columns="problem")
         print(shown.to_string(index=False, na_rep="?"))
@@ -379,11 +379,11 @@ def _add_publish(commands) -> None:
 
 def _publish(options) -> None:
     if options.record:
-        found = (experiment.load_record(_record_folder(name)) for name in options.record)
+        found = (runs.load_record(_record_folder(name)) for name in options.record)
     else:
-        found = (experiment.load_or_run(settings) for settings in paper.published_configs())
+        found = (runs.load_or_run(settings) for settings in paper.published_configs())
     for record in found:
-        print(experiment.publish(record), flush=True)
+        print(runs.publish(record), flush=True)
 
 
 def _add_verify(commands) -> None:
@@ -415,14 +415,14 @@ def _verify(options) -> int:
         raise _Mistake(f"--tolerance must be finite and >= 0; found {options.tolerance:g}")
     checks.whole_number("--seed", options.seed, 0)
     names = options.record or [
-        experiment.record_name(paper.main_config(name)) for name in ("mnist", "cifar10")
+        runs.record_name(paper.main_config(name)) for name in ("mnist", "cifar10")
     ]
     return max(_verify_one(_record_folder(name), options) for name in names)
 
 
 def _verify_one(folder: Path, options) -> int:
-    record = experiment.load_record(folder)
-    table = experiment.verify(
+    record = runs.load_record(folder)
+    table = runs.verify(
         record,
         n_pairs=options.pairs,
         seed=options.seed,
@@ -443,12 +443,12 @@ def _verify_one(folder: Path, options) -> int:
 def _record_folder(name: str) -> Path:
     for folder in (
         Path(name),
-        experiment.committed_folder() / name,
-        experiment.runs_folder() / "records" / name,
+        runs.committed_folder() / name,
+        runs.runs_folder() / "records" / name,
     ):
         if (folder / "manifest.json").is_file():
             return folder
-    raise _Mistake(checks.unknown("record", name, experiment.list_records()["record"]))
+    raise _Mistake(checks.unknown("record", name, runs.list_records()["record"]))
 
 
 # book -----------------------------------------------------------------------------------------
