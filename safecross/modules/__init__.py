@@ -1,6 +1,6 @@
 """Any PyTorch module: its groups of axes, alignment, crossover."""
 
-from .align import align, group_pairs
+from .align import align, align_groups, group_pairs
 from .interpolate import crossover_curve, interpolate, load_state, reestimate, save_state
 from .maps import (
     Linear,
@@ -25,6 +25,7 @@ __all__ = [
     "Selection",
     "Spec",
     "align",
+    "align_groups",
     "assert_function_preserved",
     "crossover_curve",
     "group_pairs",

@@ -16,7 +16,7 @@ from .moments import Moments, StreamedPair
 from .spec import Axis, Spec
 from .trace import Walk, check_finite, tied
 
-__all__ = ["align", "group_pairs"]
+__all__ = ["align", "align_groups", "group_pairs"]
 
 
 def align(
@@ -79,6 +79,31 @@ def align(
     """
     get_operator(operator)
     pairs = group_pairs(to, model_b, x, spec, progress=progress)
+    return align_groups(model_b, to, pairs, spec, operator, **options)
+
+
+def align_groups(
+    model_b: nn.Module,
+    to: nn.Module,
+    pairs: Mapping[str, LayerPair],
+    spec: Spec,
+    operator: str = "sc-pwc",
+    **options,
+) -> Move:
+    """Return `align` from statistics at hand, which several operators share.
+
+    Parameters
+    ----------
+    model_b, to, spec, operator, **options
+        As for `align`.
+    pairs : mapping of str to LayerPair
+        As `group_pairs` returns them of `to` and `model_b`.
+
+    Raises
+    ------
+    ValueError
+        If the operator or an option is unknown.
+    """
     layers = (_Layers(model, spec) for model in (to, model_b))
     found = match_layers(*layers, list(pairs.values()), operator, **options)
     moves = [_maps(m) for m in found.matchings]

@@ -10,10 +10,13 @@ from ..config import PRODUCTS, config_hash, parse_operator
 from .architectures import parse_architecture
 from .training import OPTIMISERS
 
-__all__ = ["POINTS", "ModuleConfig"]
+__all__ = ["POINTS", "REESTIMATED", "ModuleConfig"]
 
 #: Crossover points of the records: the paper's range, coarser than its 31 points.
-POINTS = (-0.25, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25)
+POINTS = (-0.25, 0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0, 1.25)
+
+#: What may follow an operator: batch norms' statistics are estimated anew in each offspring.
+REESTIMATED = "+reestimate"
 
 #: The fields that a parent depends on, beside the data.
 _OF_PARENTS = (
@@ -44,7 +47,8 @@ class ModuleConfig:
     n_pairs : int
         Pairs of parents; pair i are the networks 2i and 2i + 1.
     operators : tuple of str
-        Each as `parse_operator` reads it.
+        Each as `parse_operator` reads it, and perhaps ``+reestimate`` after it: then the statistics
+        of batch norms are estimated anew in each offspring.
     seed : int
         Of the whole experiment, >= 0; every network's seed derives from it.
     batch_size, learning_rate, weight_decay, optimiser, products, augment
@@ -110,7 +114,7 @@ class ModuleConfig:
         if not {0.0, 0.5, 1.0} <= set(self.t) or len(set(self.t)) != len(self.t):
             raise ValueError(f"t must hold 0, 0.5 and 1, and no point twice; found {self.t}")
         for operator in self.operators:
-            parse_operator(operator)
+            parse_operator(operator.removesuffix(REESTIMATED))
         if not self.operators or len(set(self.operators)) != len(self.operators):
             raise ValueError(
                 f"operators must name at least one, none twice; found {self.operators}"

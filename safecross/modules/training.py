@@ -10,7 +10,7 @@ from .. import checks
 
 __all__ = ["OPTIMISERS", "train"]
 
-#: SGD with Nesterov's momentum of .9, or Adam with decoupled weight decay.
+#: SGD with Nesterov's momentum, or Adam with decoupled weight decay.
 OPTIMISERS = ("sgd", "adamw")
 
 
@@ -32,8 +32,9 @@ def train(
     r"""Train a module on images, and return it in evaluation mode.
 
     Minimises the mean cross-entropy over shuffled minibatches. The step size rises to
-    `learning_rate` over the first three tenths of the steps and falls to nearly 0, along cosines
-    (one cycle, Smith and Topin 2019).
+    `learning_rate` over the first three tenths of the steps and falls to nearly 0, while momentum
+    (Adam's first beta) falls from .95 to .85 and rises again, along cosines (one cycle, Smith and
+    Topin 2019).
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def train(
     learning_rate, weight_decay : float
         Largest step size, > 0; strength of the decay, >= 0.
     optimiser : {"sgd", "adamw"}
-        SGD with Nesterov's momentum of .9, or AdamW.
+        SGD with Nesterov's momentum, or AdamW.
     products : torch.dtype
         float32, or bfloat16, in which convolutions and matrix products are then computed.
     augment : bool
@@ -98,7 +99,7 @@ def train(
             cycle.step()
         if not torch.isfinite(loss):
             raise ValueError(
-                f"the loss became {float(loss)} in epoch {epoch + 1}: use a smaller learning_rate "
+                f"the loss became {loss.item()} in epoch {epoch + 1}: use a smaller learning_rate "
                 f"than {learning_rate}"
             )
         if after_epoch is not None:
@@ -122,7 +123,7 @@ def _optimiser(model, name: str, learning_rate: float, decay: float) -> torch.op
     if name == "adamw":
         return torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=decay)
     return torch.optim.SGD(
-        model.parameters(), learning_rate, momentum=0.9, nesterov=True, weight_decay=decay
+        model.parameters(), learning_rate, momentum=0.95, nesterov=True, weight_decay=decay
     )
 
 

@@ -30,6 +30,10 @@ class PairExperiment(Experiment):
     Its config has `n_pairs`, `operators`, `t` and ``parents_hash(fingerprint)`` as well.
     """
 
+    #: What stands between layer and name in the results' names, and what a layer is named by.
+    separator: ClassVar[str] = "."
+    layer_type: ClassVar[type] = int
+
     schema: ClassVar = {
         "curves": ("pair", "operator", "t", "loss", "accuracy"),
         "pairs": (
@@ -59,7 +63,7 @@ class PairExperiment(Experiment):
         """Return everything that the record holds of a pair, as float64 tensors by name.
 
         ``parents`` is 2 x 2: loss and accuracy of each; ``loss.i`` and ``accuracy.i`` are the
-        curve of operator i; then ``statistic.<layer>.<name>`` and ``seconds.<step>``.
+        curve of operator i; then ``statistic.<layer><separator><name>`` and ``seconds.<step>``.
         """
 
     @property
@@ -162,7 +166,8 @@ class PairExperiment(Experiment):
             for key, value in result.items():
                 kind, _, rest = key.partition(".")
                 if kind == "statistic":
-                    statistics.append((pair, *self._layer_and_name(rest), float(value)))
+                    layer, _, name = rest.partition(self.separator)
+                    statistics.append((pair, self.layer_type(layer), name, float(value)))
                 elif kind == "seconds":
                     timings.append((pair, rest, float(value)))
         per_pair = len(config.operators) * len(config.t)
@@ -183,10 +188,6 @@ class PairExperiment(Experiment):
             "timings": pd.DataFrame(timings, columns=self.schema["timings"]),
         }
 
-    def _layer_and_name(self, text: str) -> tuple[int, str]:
-        layer, _, name = text.partition(".")
-        return int(layer), name
-
     def differences(self, record: Record, unit: int, again: Results) -> list[Difference]:
         """Return what differs between a pair of a record and its results computed again."""
         found = []
@@ -206,7 +207,7 @@ class PairExperiment(Experiment):
         found += [("parents", "loss", apart[0], False), ("parents", "accuracy", apart[1], False)]
         shares = [0.0]
         for row in record.statistics.query("pair == @unit").itertuples():
-            new = float(again[f"statistic.{row.layer}.{row.statistic}"])
+            new = float(again[f"statistic.{row.layer}{self.separator}{row.statistic}"])
             if not (np.isnan(new) and np.isnan(row.value)):  # not to be had, then as now
                 shares.append(abs(new - row.value) / self.scale(row.layer, row.statistic))
         worst = max(shares, key=lambda share: np.inf if np.isnan(share) else share)
