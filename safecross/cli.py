@@ -1,6 +1,7 @@
 """The command line: ``safecross``, also ``python -m safecross``."""
 
 import argparse
+import importlib
 import math
 import os
 import sys
@@ -151,7 +152,9 @@ def _add_crossover(commands) -> None:
         _crossover,
         "  safecross crossover A.safetensors B.safetensors --data mnist -o CHILD.safetensors\n"
         "  safecross crossover A.safetensors B.safetensors --data my.npz --t 0.3 \\\n"
-        "      --operator sc-cca:directions=64,leftover=correlation -o CHILD.safetensors",
+        "      --operator sc-cca:directions=64,leftover=correlation -o CHILD.safetensors\n"
+        "  safecross crossover A.safetensors B.safetensors --model my_package.my_net:build \\\n"
+        "      --data my.npz --reestimate -o CHILD.safetensors",
     )
     command.add_argument("parents", nargs=2, metavar="PARENT", help="safetensors of a network")
     command.add_argument(
@@ -159,6 +162,17 @@ def _add_crossover(commands) -> None:
     )
     command.add_argument("--operator", default="sc-pwc", help="default: %(default)s")
     command.add_argument("--t", type=float, default=0.5, help="crossover point, default 0.5")
+    command.add_argument(
+        "--model",
+        metavar="MODULE:FUNCTION",
+        help="the parents are state dicts of the module that this function without arguments "
+        "returns; it takes images of shape (n, channels, height, width), or rows of numbers",
+    )
+    command.add_argument(
+        "--reestimate",
+        action="store_true",
+        help="estimate the offspring's batch norms anew on the training split; with --model",
+    )
     command.add_argument("-o", "--output", required=True, help="the offspring's file")
     command.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
@@ -168,6 +182,11 @@ def _crossover(options) -> None:
     if output.exists() and not options.overwrite:
         raise _Mistake(f"{output} exists already; give --overwrite to replace it")
     name, settings = config.parse_operator(options.operator)
+    if options.model:
+        _crossover_modules(options, name, settings)
+        return
+    if options.reestimate:
+        raise _Mistake("--reestimate is for parents with batch norms: give their --model")
     a, b = (load_network(path) for path in options.parents)
     found = data.load_data(options.data)
     x, y = found.split("test")
@@ -179,6 +198,52 @@ def _crossover(options) -> None:
         {"operator": options.operator, "t": options.t, "data": found.fingerprint},
     )
     print(f"wrote {output}")
+
+
+def _crossover_modules(options, operator: str, settings: dict) -> None:
+    from . import modules
+
+    build = _imported(options.model)
+    a, b = (modules.load_state(build(), path).eval() for path in options.parents)
+    found = data.load_data(options.data)
+    (x, y), seen = _as_images(found, "test"), _as_images(found, "train")[0]
+    spec = modules.trace(a, x[:2])
+    print(spec.describe())
+    move = modules.align(b, a, x, spec, operator, **settings)
+    start = move.reference(a) if move.reference else a
+    anew = seen if options.reestimate else None
+    child = modules.interpolate(start, move(b), options.t, anew)
+    shown = {"parent a": a, "parent b": b, f"child (t = {options.t:g})": child}
+    for name, model in shown.items():
+        loss, accuracy = modules.evaluate(model, x, y)
+        print(f"{name:16} loss {loss:.4f}  accuracy {accuracy:.4f}")
+    about = {"operator": options.operator, "t": options.t, "data": found.fingerprint}
+    modules.save_state(child, options.output, about)
+    print(f"wrote {options.output}")
+
+
+def _imported(text: str):
+    """Return the function that ``package.module:function`` names."""
+    module, colon, name = text.partition(":")
+    if not colon or not module or not name:
+        raise _Mistake(f"--model must be package.module:function; found {text!r}")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` has it: a file beside the weights will do
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise _Mistake(f"--model {text}: {error}") from error
+    except AttributeError:
+        raise _Mistake(f"--model {text}: the module {module} has no {name}") from None
+
+
+def _as_images(found: data.Dataset, split: str):
+    """Return a split's examples as modules take them, channels first, and its labels."""
+    x, y = found.split(split)
+    x = x.view(len(x), *found.image_shape)
+    if x.ndim == 3:
+        x = x.unsqueeze(-1)
+    return (x.movedim(-1, 1).contiguous() if x.ndim == 4 else x), y
 
 
 def _report(alignment: Alignment, networks: dict[str, Network], x, y) -> None:

@@ -1,7 +1,7 @@
 """Any PyTorch module: its groups of axes, alignment, crossover."""
 
 from .align import align, align_groups, group_pairs
-from .interpolate import crossover_curve, interpolate, load_state, reestimate, save_state
+from .interpolate import crossover_curve, evaluate, interpolate, load_state, reestimate, save_state
 from .maps import (
     Linear,
     Move,
@@ -28,6 +28,7 @@ __all__ = [
     "align_groups",
     "assert_function_preserved",
     "crossover_curve",
+    "evaluate",
     "group_pairs",
     "interpolate",
     "load_spec",

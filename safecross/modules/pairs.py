@@ -21,7 +21,7 @@ from ..runs.pairs import Clock, PairExperiment
 from .align import align_groups, group_pairs
 from .architectures import build
 from .config import REESTIMATED, ModuleConfig
-from .interpolate import crossover_curve, load_state
+from .interpolate import crossover_curve, evaluate, load_state
 from .maps import Move, fill
 from .spec import Spec
 from .trace import trace
@@ -122,7 +122,7 @@ class ModulePairs(PairExperiment):
             for name, curve in curves.items():
                 results[f"{name}loss.{i}"] = torch.from_numpy(curve.loss)
                 results[f"{name}accuracy.{i}"] = torch.from_numpy(curve.accuracy)
-        results["parents"] = self._parents_measured(models, test)
+        results["parents"] = torch.tensor([evaluate(model, *test) for model in models])
         for group, pair in pairs.items():
             for name, value in _statistics(pair).items():
                 results[f"statistic.{group}|{name}"] = torch.tensor(value, dtype=torch.float64)
@@ -153,10 +153,6 @@ class ModulePairs(PairExperiment):
             other = fill(self._new().to(memory_format=torch.channels_last), state)
             found[f"layer.{layer}|"] = crossover_curve(start, other, *seen, t=[0.5], **anew)
         return found
-
-    def _parents_measured(self, models, test) -> torch.Tensor:
-        curves = [crossover_curve(model, model, *test, t=[0]) for model in models]
-        return torch.tensor([[float(c.loss[0]), float(c.accuracy[0])] for c in curves])
 
     def scale(self, layer: str, statistic: str) -> float:
         """Return 1: statistics of modules are shares."""
