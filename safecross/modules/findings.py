@@ -65,9 +65,9 @@ class Order:
 def order(record: Record, first: str, second: str, t: float = 0.5) -> Order:
     """Return whether an operator's offspring have a higher accuracy than another's.
 
-    The rule, fixed before there was a record: *yes* if it is higher in every pair and the 95%
-    interval of the mean difference lies above 0; *no* if the same holds the other way round;
-    *undecided* otherwise. Few pairs decide little: with four, the interval does most of the work.
+    The rule, fixed before there was a record: *yes* if it is higher in every pair, *no* if it is
+    lower in every pair, *undecided* otherwise. Few pairs decide little: where both are alike, n
+    pairs all agree by chance with probability :math:`2^{1 - n}`, 1 in 8 for four pairs.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ def order(record: Record, first: str, second: str, t: float = 0.5) -> Order:
     found = interval(difference)
     wins, losses, pairs = (difference > 0).sum(), (difference < 0).sum(), len(difference)
     answer = "undecided"
-    if wins == pairs and found.low > 0:
+    if wins == pairs:
         answer = "yes"
-    elif losses == pairs and found.high < 0:
+    elif losses == pairs:
         answer = "no"
     return Order(first, second, found, int(wins), pairs, answer)
 
