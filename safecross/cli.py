@@ -12,6 +12,7 @@ from . import __version__, checks, config, costs, data, engine, paper, runs
 from .alignment import Alignment
 from .crossover import interpolate
 from .metrics import evaluate
+from .modules.findings import module_configs
 from .network import Network, load_network
 from .operators import OPERATORS, align, get_operator
 from .store import DamagedFile
@@ -446,7 +447,8 @@ def _publish(options) -> None:
     if options.record:
         found = (runs.load_record(_record_folder(name)) for name in options.record)
     else:
-        found = (runs.load_or_run(settings) for settings in paper.published_configs())
+        configs = [*paper.published_configs(), *module_configs()]
+        found = (runs.load_or_run(settings) for settings in configs)
     for record in found:
         print(runs.publish(record), flush=True)
 

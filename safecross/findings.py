@@ -25,6 +25,8 @@ from . import paper
 from .analysis import Comparison, Interval, compare, interval, pair_totals, ratio_interval
 from .claims import VERDICTS, judge_claims
 from .costs import load_benchmark, project
+from .modules.config import REESTIMATED
+from .modules.findings import MODULES, order, shares
 from .plots import main_result
 from .reasons import load_reasons
 from .runs import Record, committed_folder, load_or_run
@@ -886,6 +888,95 @@ def _(found: Published) -> str:
         "One command serves cores, a Dask cluster and job arrays; what was finished survives any "
         "of them.",
     )
+
+
+# Beyond chains of layers -----------------------------------------------------------------------
+
+
+def _modules(found: Published) -> dict[str, Record]:
+    return {name: found._load(config) for name, config in MODULES.items()}
+
+
+@_finding("modules-answer")
+def _(found: Published) -> str:
+    records = _modules(found)
+    vgg, mlp = records["vgg7 on CIFAR-10"], records["mlp on MNIST"]
+    anew = f"sc-pwc{REESTIMATED}"
+    best = max(vgg.config.operators, key=lambda operator: _accuracy(vgg, operator))
+    _must(best in (anew, f"sc-pwc-greedy{REESTIMATED}"), "pairwise, with new statistics, is best")
+    _must(_accuracy(vgg, anew) > _accuracy(vgg, "sc-pwc") + 0.1, "new statistics matter")
+    return (
+        f"**Averaged as they are, two convolutional networks for CIFAR-10 are right on "
+        f"{_accuracy(vgg, 'naive'):.1%} of the images, which is guessing; aligned by SC-PwC on "
+        f"{_accuracy(vgg, 'sc-pwc'):.1%}; aligned and with new batch-norm statistics on "
+        f"{_accuracy(vgg, anew):.1%} (parents {_parents(vgg, 'accuracy'):.1%}). The paper's order of "
+        f"operators on MNIST holds with layer norms too: naive {_accuracy(mlp, 'naive'):.1%}, SC-CCA "
+        f"{_accuracy(mlp, 'sc-cca'):.1%}, SC-PwC {_accuracy(mlp, 'sc-pwc'):.1%}.**"
+    )
+
+
+@_finding("modules-curves")
+def _(found: Published) -> str:
+    records = _modules(found)
+    transformer = records["transformer on MNIST"]
+    return (
+        "## Alignment lifts the middle in every network, and not to the same height\n\n"
+        f"Halfway between two networks with layer norms, SC-PwC reaches "
+        f"{_accuracy(records['mlp on MNIST'], 'sc-pwc'):.1%}; between two transformers "
+        f"{_accuracy(transformer, 'sc-pwc'):.1%}, where naive crossover has "
+        f"{_accuracy(transformer, 'naive'):.1%} and the parents "
+        f"{_parents(transformer, 'accuracy'):.1%}."
+    )
+
+
+@_finding("modules-statistics")
+def _(found: Published) -> str:
+    vgg = _modules(found)["vgg7 on CIFAR-10"]
+    parts = shares(vgg)
+    alone, anew, both = (
+        parts[name].value for name in ("alignment alone", "new statistics alone", "both")
+    )
+    _must(both > alone + anew, "both together bring back more than the two apart")
+    return (
+        "## Alignment and new statistics bring back more together than the two apart\n\n"
+        f"Of the accuracy that naive crossover loses, alignment alone brings back {alone:.0%}, new "
+        f"statistics alone {anew:.0%}, both {both:.0%}."
+    )
+
+
+@_finding("modules-ranking")
+def _(found: Published) -> str:
+    records = _modules(found)
+    lines = []
+    for name, record in records.items():
+        anew = REESTIMATED if f"sc-pwc{REESTIMATED}" in record.config.operators else ""
+        result = order(record, f"sc-pwc{anew}", f"sc-cca{anew}")
+        _must(result.answer == "yes", f"SC-PwC above SC-CCA on {name}")
+        lines.append(f"{name} {result.wins} of {result.pairs}")
+    return (
+        "## SC-PwC is above SC-CCA everywhere: no sign of SC-CCA for deep networks\n\n"
+        "The paper finds SC-CCA better on its deeper network, for CIFAR-10, and SC-PwC on the "
+        "shallow one. Pairs in which SC-PwC's child is more accurate at t = 0.5, with new "
+        f"statistics where there are batch norms: {'; '.join(lines)}."
+    )
+
+
+@_finding("modules-short")
+def _(found: Published) -> str:
+    lines = []
+    for name, record in _modules(found).items():
+        anew = REESTIMATED if f"sc-pwc{REESTIMATED}" in record.config.operators else ""
+        values = "; ".join(
+            f"{label} {_accuracy(record, operator + anew):.1%}"
+            for label, operator in (("naive", "naive"), ("SC-CCA", "sc-cca"), ("SC-PwC", "sc-pwc"))
+        )
+        how = ", new statistics" if anew else ""
+        parents = _parents(record, "accuracy")
+        lines.append(
+            f"{name}{how}, accuracy at t = 0.5 over {record.config.n_pairs} pairs: {values}; "
+            f"parents {parents:.1%}."
+        )
+    return _bullets(*lines)
 
 
 # Writing --------------------------------------------------------------------------------------

@@ -10,13 +10,16 @@ import pytest
 from safecross import findings, store
 from safecross.book import list_chapters, load_profile, plan_parameters
 from safecross.chapters import chapter_parameters
+from safecross.modules.findings import module_configs
 from safecross.paper import published_configs
 from safecross.runs import committed_folder, load_record, record_name
 
 ROOT = Path(__file__).parents[1]
 
+CONFIGS = [*published_configs(), *module_configs()]
 
-@pytest.mark.parametrize("config", published_configs(), ids=lambda config: config.hash())
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.hash())
 def test_every_published_config_has_its_whole_record(config):
     record = load_record(committed_folder() / record_name(config))
     assert record.config == config
@@ -26,7 +29,7 @@ def test_every_published_config_has_its_whole_record(config):
 
 
 def test_nothing_else_is_published_and_all_is_small():
-    names = {record_name(config) for config in published_configs()}
+    names = {record_name(config) for config in CONFIGS}
     assert {path.name for path in committed_folder().glob("*/")} == names
     size = sum(path.stat().st_size for path in committed_folder().rglob("*") if path.is_file())
     assert size < 10e6

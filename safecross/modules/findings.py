@@ -17,11 +17,11 @@ _WITH_NORMS = tuple(f"{name}{after}" for name in _OPERATORS for after in ("", RE
 
 _ADAM = {"optimiser": "adamw", "learning_rate": 3e-3, "weight_decay": 1e-2}
 
-#: The published experiments on modules. Four pairs of the convolutional network are what could be
+#: The published experiments on modules. Three pairs of the convolutional network are what could be
 #: trained so far; more pairs have other names, and the first ones in common.
 MODULES: dict[str, ModuleConfig] = {
     "vgg7 on CIFAR-10": ModuleConfig(
-        "cifar10", "vgg7", 24, 4, _WITH_NORMS, products="bfloat16", augment=True
+        "cifar10", "vgg7", 24, 3, _WITH_NORMS, products="bfloat16", augment=True
     ),
     "mlp on MNIST": ModuleConfig("mnist", "mlp", 10, 5, _OPERATORS, **_ADAM),
     "transformer on MNIST": ModuleConfig(
@@ -67,7 +67,7 @@ def order(record: Record, first: str, second: str, t: float = 0.5) -> Order:
 
     The rule, fixed before there was a record: *yes* if it is higher in every pair, *no* if it is
     lower in every pair, *undecided* otherwise. Few pairs decide little: where both are alike, n
-    pairs all agree by chance with probability :math:`2^{1 - n}`, 1 in 8 for four pairs.
+    pairs all agree by chance with probability :math:`2^{1 - n}`, 1 in 4 for three pairs.
 
     Parameters
     ----------

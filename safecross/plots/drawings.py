@@ -13,6 +13,7 @@ __all__ = [
     "bipartite",
     "correlation_matrices",
     "example_images",
+    "groups",
     "matrices",
     "network_diagrams",
     "scatters",
@@ -146,6 +147,47 @@ def bipartite(
         ax.set(xlim=(-0.4, 1.4), ylim=(0.55 - max(sizes), 1.0))
         ax.axis("off")
     return fig
+
+
+def groups(spec) -> Figure:
+    """Draw which axes of which tensors move together: a row a tensor, a column a group.
+
+    A disc writes the group's neurons, a ring reads them, a square is a buffer that moves with
+    them; what belongs to one group hangs on one line.
+
+    Parameters
+    ----------
+    spec : Spec
+        As `safecross.trace` returns it. Tensors that no group moves are left out.
+    """
+    rows = list(spec.shapes)
+    used = [
+        name for name in rows if any(a.tensor == name for g in spec.groups.values() for a in g.axes)
+    ]
+    place = {name: -i for i, name in enumerate(used)}
+    fig, ax = figure(1, 1, height=0.3 * len(used) + 1.2, width=2.6 + 0.78 * len(spec.groups))
+    shade, marks = colour("sc-pwc"), {"out": ("o", True), "in": ("o", False), "both": ("D", True)}
+    for x, group in enumerate(spec.groups.values()):
+        heights = [place[axis.tensor] for axis in group.axes]
+        ax.plot([x, x], [min(heights), max(heights)], color=shade, linewidth=1.5, zorder=1)
+        for axis, y in zip(group.axes, heights, strict=True):
+            marker, filled = marks.get(axis.role, ("s", True))
+            face = shade if filled else "white"
+            ax.scatter(
+                x, y, s=60, marker=marker, facecolor=face, edgecolor=shade, linewidth=1.8, zorder=2
+            )
+    ax.set(xlim=(-0.6, len(spec.groups) - 0.4), ylim=(0.7 - len(used), 0.7))
+    ax.set_yticks(list(place.values()), [f"{n} {_shape(spec.shapes[n])}" for n in used])
+    labels = [f"{name}\n({group.size})" for name, group in spec.groups.items()]
+    ax.set_xticks(range(len(labels)), labels)
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return fig
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))
 
 
 def weight_images(images: np.ndarray, rows: Sequence[str], titles: Sequence[str]) -> Figure:
