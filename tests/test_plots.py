@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from safecross import Network, plots
 from safecross.matching import Matching
+from safecross.modules.spec import Axis, Group, Spec
 from safecross.operators import OPERATORS
 from safecross.plots import (
     colour,
@@ -25,6 +26,23 @@ from safecross.plots import (
 )
 
 RNG = np.random.default_rng(0)
+SPEC = Spec(
+    "Sequential",
+    {
+        "0": Group(
+            3,
+            (Axis("0.weight", -2, "out"), Axis("1.mean", -1, "buffer"), Axis("2.weight", -1, "in")),
+        ),
+        "2": Group(4, (Axis("2.weight", -2, "out"), Axis("4.weight", -1, "in"))),
+    },
+    shapes={
+        "0.weight": (3, 2),
+        "1.mean": (3,),
+        "2.weight": (4, 3),
+        "4.weight": (5, 4),
+        "4.bias": (5,),
+    },
+)
 CURVES = pd.DataFrame(
     [
         (pair, operator, t, 1 + pair + t, 0.5)
@@ -65,6 +83,7 @@ DRAWN = {
     "correlation_matrices": ([RNG.random((3, 3))] * 3, ["a", "b", "c"]),
     "example_images": (RNG.random((2, 3, 4, 4)), ["0", "1"], ["x", "y", "z"]),
     "fitted_and_new": ({"p": {"CCA": ([0.9, 0.5], [0.7, 0.1])}},),
+    "groups": (SPEC,),
     "growth": (COSTS,),
     "heat_table": (pd.DataFrame({"1 epoch": [1.0, 250.0], "3 epochs": [2.0, 0.5]}, ["a", "b"]),),
     "histograms": ({"r": {"a": RNG.random(9), "b": RNG.random(5)}}, "neurons", 4, 0.7),
@@ -122,6 +141,17 @@ def test_a_drawing_is_a_figure_and_leaves_what_it_draws_alone(name):
     fig.canvas.draw()
     assert any(ax.has_data() for ax in fig.axes)
     assert frozen(arguments) == before
+
+
+def test_the_picture_of_groups_has_a_row_a_tensor_and_a_column_a_group():
+    (ax,) = plots.groups(SPEC).axes
+    rows = [label.get_text() for label in ax.get_yticklabels()]
+    assert rows == ["0.weight 3 × 2", "1.mean 3", "2.weight 4 × 3", "4.weight 5 × 4"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0\n(3)", "2\n(4)"]
+    marks = [tuple(c.get_offsets()[0]) for c in ax.collections]
+    assert marks == [(0, 0), (0, -1), (0, -2), (1, -2), (1, -3)]
+    filled = [bool(c.get_facecolor()[0][:3].min() < 1) for c in ax.collections]
+    assert filled == [True, True, False, True, False]
 
 
 def test_levels_are_thin_lines_unlike_the_curves_and_each_other():
