@@ -11,7 +11,8 @@
 # - **Runtime:** seconds. The published records are read; data of your own are trained first.
 #
 # This chapter covers Section 5.2.1 of
-# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197).
+# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197). It takes data of your own, of
+# any kind (`-p datasets own.npz`).
 
 # %% tags=["remove-cell"]
 # On Colab: fetch the book and install the package. Anywhere else this cell does nothing.

@@ -1,10 +1,8 @@
 # %% [markdown]
 # # Ask which operator wins, and when
 #
-# Does SC-CCA ever beat SC-PwC on CIFAR-10, as the paper says it does?
-#
 # <!-- finding ranking-answer -->
-# **Never: under none of 12 conditions does any form of SC-CCA beat one-to-one SC-PwC, by loss or by accuracy. It beats semi-matching, which damages a parent, by loss under 8 of the 12 conditions, and by accuracy under none.**
+# **SC-CCA does not beat one-to-one SC-PwC on CIFAR-10 in any of its forms, under any of 12 conditions, by loss or by accuracy. It beats semi-matching, which damages a parent, by loss under 8 of the 12 conditions, and by accuracy under none.**
 # <!-- /finding -->
 #
 # - **You will** look for the conditions under which the paper's ranking appears.
@@ -13,7 +11,8 @@
 #
 # This chapter covers a claim of Section 5.2.2 of
 # [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197): "while SC-PwC is much better
-# than SC-CCA on MNIST, it produces worse offspring on CIFAR-10".
+# than SC-CCA on MNIST, it produces worse offspring on CIFAR-10". It takes data of your
+# own, of any kind (`-p dataset own.npz`).
 
 # %% tags=["remove-cell"]
 # On Colab: fetch the book and install the package. Anywhere else this cell does nothing.

@@ -13,7 +13,7 @@
 # This chapter covers no section of [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197) but what
 # lies between its lines. The paper's first footnote names the authors' repository, which holds one
 # notebook. It has no training code and no weights, so its numbers cannot be run again; its choices
-# can be read.
+# can be read. The chapter takes data of your own, of any kind (`-p datasets own.npz`).
 
 # %% tags=["remove-cell"]
 # On Colab: fetch the book and install the package. Anywhere else this cell does nothing.

@@ -11,7 +11,8 @@
 # - **Runtime:** seconds. The published records are read.
 #
 # This chapter covers all of [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197) that can be
-# held against a number. Its claims are about MNIST and CIFAR-10; other data have none.
+# held against a number. Its claims are about MNIST and CIFAR-10, so with data of your
+# own (`-p datasets own.npz`) there is nothing to judge.
 
 # %% tags=["remove-cell"]
 # On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
