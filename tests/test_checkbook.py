@@ -78,6 +78,32 @@ def test_a_head_that_lacks_something_is_found(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("title", "complaint"),
+    [
+        ("", "no title"),
+        ("book — Book", "its title says a thing twice: book — Book"),
+        ("other — book", "its og:title is not in its title 'other — book': t"),
+    ],
+)
+def test_a_title_that_says_nothing_new_is_found(tmp_path, title, complaint):
+    site = make_site(tmp_path, "")
+    page = site / "page.html"
+    head = HEAD.replace('property="og:title" content="t"', 'property="og:title" content="Book"')
+    html = page.read_text().replace("<title>t</title>", f"<title>{title}</title>")
+    page.write_text(html if "other" in title else html.replace(HEAD, head))
+    assert complaint in [p.what for p in check_files(site)]
+
+
+def test_pages_of_one_title_are_found(tmp_path):
+    for page in ("one", "two"):
+        site = make_site(tmp_path, "", HEAD.replace("book/page", f"book/{page}"), page)
+    assert [str(p) for p in check_files(site)] == [
+        "one: has the title of two: t",
+        "two: has the title of one: t",
+    ]
+
+
 def test_templates_and_the_redirect_are_no_pages(tmp_path):
     make_site(tmp_path, "")
     (tmp_path / "_static").mkdir()
