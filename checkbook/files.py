@@ -143,7 +143,14 @@ def _title(file: File) -> str:
     return " ".join(tag.text.split()) if tag else ""
 
 
-CHECKS = (links, sources, other_hosts, weight, head, titles)
+def raw_formulas(file: File) -> Iterator[str]:
+    """Find formulas that are shown as they were typed, as in the output of a cell."""
+    for text in file.tree.find_all(string=re.compile(r"\$[^$\s](?:[^$\n]*[^$\s])?\$")):
+        if not text.find_parent(["pre", "code", "script", "style", "head"]):
+            yield f"a formula as it was typed: {' '.join(text.split())[:60]}"
+
+
+CHECKS = (links, sources, other_hosts, weight, head, titles, raw_formulas)
 
 
 def check_files(site: Path = SITE) -> Iterator[Problem]:

@@ -146,14 +146,14 @@ plots.table(
 )
 
 # %% [markdown]
-# One-to-one matching (`sc-pwc` and `sc-pwc-greedy`) is what the paper calls bipartite matching. That
-# its Figure 3 c and d show this one, the paper does not say in so many words; e and f show both.
-# Semi-matching changes one of the parents, so a comparison with it is one with something else.
+# One-to-one matching (`sc-pwc` and `sc-pwc-greedy`) is what the paper calls bipartite matching. The paper
+# does not say in so many words that its Figure 3 c and d show this one; e and f show both. Semi-matching
+# changes one of the parents, so whoever beats it beats a damaged network.
 #
 # <!-- finding ranking-counts -->
 # ## Both published counts appear after 30 epochs
 #
-# The paper explains its ranking on MNIST by two counts: 203 pairs of neurons with a correlation of .7 or more, and 125 significant canonical relationships. The first falls as training goes on, from 402 after 1 epoch to 197. After 30 epochs both are inside our intervals, if *significant* means a canonical correlation above .7 and not Bartlett's test. But then naive crossover has loss 0.157, and the picture in the authors' notebook shows .22: counts and curves do not come from one length of training of ours.
+# The paper explains its ranking on MNIST by two counts: 203 pairs of neurons with a correlation of .7 or more, and 125 significant canonical relationships. The first falls as training goes on, from 402 after 1 epoch to 197. After 30 epochs both are inside our intervals, if *significant* means a canonical correlation above .7 and not Bartlett's test. But then naive crossover has loss 0.157, and the picture in the authors' notebook shows .22: no single length of training gives us both the paper's counts and its curves.
 # <!-- /finding -->
 
 # %% tags=["hide-input"]

@@ -159,7 +159,7 @@ def measured_and_published(
 
 def _claim_cell(claim, link: bool) -> str:
     place = f"Section {claim.place}" if claim.place[0].isdigit() else claim.place
-    about = f"{place}: “{claim.quote}”. Rule: {claim.rule}."
+    about = f"{place}: “{claim.quote}”.<br>Rule: {claim.rule}."
     if link:
         about += (
             f' <a href="{claim.chapter}.html#claim-{claim.name}">'

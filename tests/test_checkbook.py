@@ -58,6 +58,7 @@ def make_site(folder: Path, body: str, head: str = HEAD, page: str = "page") -> 
             "no notebooks/gone.ipynb in the repository",
         ),
         ("x" * 1_600_000, "weighs 1.6 MB"),
+        ("<p>At the points of $t$ it is so</p>", "a formula as it was typed: At the points of $t$"),
     ],
 )
 def test_a_mistake_in_a_file_is_found(tmp_path, body, complaint):
@@ -66,7 +67,7 @@ def test_a_mistake_in_a_file_is_found(tmp_path, body, complaint):
 
 
 def test_a_page_without_mistakes_passes(tmp_path):
-    body = "<a href='page.html#top'>x</a> <a href='https://elsewhere.org'>y</a>"
+    body = "<a href='page.html#top'>x</a> <a href='https://elsewhere.org'>y</a><code>$t$</code> $5"
     assert list(check_files(make_site(tmp_path, body))) == []
 
 

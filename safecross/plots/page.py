@@ -198,7 +198,7 @@ def _draw(fig: Figure, key: str, box: Bbox) -> str:
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
     pixels = points * 4 / 3
     # On a narrow page it shrinks, but never so far that its words cannot be read: then it scrolls.
-    size = f"width:{pixels:.0f}px;min-width:min({pixels:.0f}px,{0.62 * pixels:.0f}px)"
+    size = f"width:{pixels:.0f}px;min-width:min({pixels:.0f}px,{0.6 * pixels:.0f}px)"
     text = text.replace("<svg", f'<svg style="{size}" aria-hidden="true" focusable="false"', 1)
     return _own_ids(text.replace(INK, "currentColor"), key).strip()
 
@@ -286,6 +286,7 @@ _NUMBER = re.compile(r"[-+\d.,eE%/\[\]; ]+|-|")
 def _table_html(frame: pd.DataFrame, name: str) -> str:
     first, *others = frame.columns
     numeric = [c for c in others if all(_NUMBER.fullmatch(_words(v)) for v in frame[c])]
+    frame = frame.assign(**{c: frame[c].map(_kept) for c in frame if c not in numeric})
     rows = frame.set_index(first)
     rows.index.name = None
     # Rows with the same head, as in long tables, are told apart by their place.
@@ -307,6 +308,23 @@ def _table_html(frame: pd.DataFrame, name: str) -> str:
 
 def _cell(found: re.Match) -> str:
     return f'<td class="{found[1]}">' if found[1] else "<td>"
+
+
+#: What is not to be broken in a line of words: an interval, a small number, an operator's name.
+_WHOLE = re.compile(r"\[[-+\d.]+, [-+\d.]+\]|\b\d+e-\d+|\b(?:sc|bias)-[\w-]+(?:[:,][\w=.-]+)*")
+
+
+def _kept(text: str) -> str:
+    """Keep in one piece what a line must not break, in words that are not HTML."""
+    if "<" in text:
+        return text
+    return _WHOLE.sub(lambda m: _pieces(m[0]), text)
+
+
+def _pieces(text: str) -> str:
+    """Let an operator's name break before an option, and nowhere else."""
+    parts = [text] if text.startswith("[") else re.split(r"(?<=[:,])", text)
+    return "<wbr>".join(f'<span class="sc-keep">{part}</span>' for part in parts)
 
 
 def _words(value: str) -> str:
