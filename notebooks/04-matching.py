@@ -371,7 +371,7 @@ fig = plots.bipartite(list(answers.values()), titles, (3, 3))
 plots.show(
     fig,
     "Four matchings of the same matrix with their sums of correlations. Dotted circles are neurons "
-    "that no pair uses. Only the two on the right are one to one.",
+    "that no pair uses. Only the last two are one to one.",
     "Four small graphs. When a picks, neuron 3 of b is not used; when b picks, neuron 2 of a is not "
     "used. Greedy and one-to-one use all neurons and the one-to-one sum is larger.",
 )

@@ -80,8 +80,9 @@ costs = measure_costs(
 )
 plots.show(
     plots.growth(costs),
-    f"Seconds of each step on one thread, random layers, varying one size with the others at n = "
-    f"{n_max}, p = {p_max}, k = {p_max}; fastest of {repeats}. Both axes are logarithmic.",
+    f"Seconds of each step on one thread, random layers, over the examples n, the neurons p and the "
+    f"directions k, with the other two at n = {n_max}, p = {p_max}, k = {p_max}; fastest of {repeats}. "
+    "Both axes are logarithmic.",
     "Three panels of rising lines: seconds of five steps over n, p and k on logarithmic axes.",
 )
 

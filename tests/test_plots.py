@@ -240,6 +240,23 @@ def test_the_panels_of_a_row_are_drawn_apart_and_the_legend_is_text(shown):
     assert "legend" not in "".join(panels)
 
 
+def widths(page: str) -> list[tuple[int, int]]:
+    """Return the width and the least width of each panel, in pixels."""
+    found = re.findall(r'<svg style="width:(\d+)px;min-width:(\d+)px"', page)
+    return [tuple(map(int, pair)) for pair in found]
+
+
+def test_a_row_of_panels_that_is_a_little_too_wide_shrinks_and_its_words_stay_legible(shown):
+    for n, width in ((1, 6.0), (2, 7.0), (3, 9.5), (4, 16.0)):
+        show(figure(1, n, width=width)[0], "c", "a")
+    one, two, three, four = map(widths, shown)
+    assert [len(row) for row in (one, two, three, four)] == [1, 2, 3, 4]
+    for row in (one, two, four):  # which fit, or cannot: these go below each other
+        assert all(least == pytest.approx(0.6 * full, abs=1) for full, least in row)
+    assert sum(full for full, _ in three) + 2 * 16 == pytest.approx(770, abs=3)
+    assert all(0.6 * full < least < full for full, least in three)
+
+
 def test_figures_of_a_page_share_no_id(shown):
     for caption in ("one", "two"):
         show(loss_and_accuracy(CURVES), caption, "alt")

@@ -54,6 +54,12 @@ _STYLE = {
     "ytick.color": INK,
 }
 
+#: Width of the book's column in pixels, and the space between panels.
+_COLUMN, _GAP = 770, 16
+
+#: To how little of its size a row of panels may shrink for all to stand beside each other.
+_LEAST = 0.75
+
 #: Rows from which on a table is folded.
 _LONG = 13
 
@@ -164,12 +170,19 @@ def svg(fig: Figure, key: str) -> tuple[str, str]:
     fig.canvas.draw()  # lays out what is left
     fig.set_layout_engine("none")
     axes = [ax for ax in fig.axes if ax.get_visible()]
-    parts = [_draw(fig, f"{key}-{i}", box) for i, box in enumerate(_panels(fig, axes))]
+    boxes = _panels(fig, axes)
+    room = (_COLUMN - _GAP * (len(boxes) - 1)) / (96 * sum(box.width for box in boxes))
+    scale = min(1.0, room) if len(boxes) > 1 and room >= _LEAST else 1.0
+    parts = []
+    for i, box in enumerate(boxes):
+        for k, ax in enumerate(axes):
+            ax.set_visible(len(boxes) == 1 or i == k)
+        parts.append(_draw(fig, f"{key}-{i}", box, scale))
     return "".join(parts), legend
 
 
-def _panels(fig: Figure, axes: list):
-    """Yield the box of what to draw, in inches: the whole figure, or each panel, others hidden.
+def _panels(fig: Figure, axes: list) -> list[Bbox]:
+    """Return the boxes of what to draw, in inches: the whole figure, or each panel of its row.
 
     Letters of the page may be wider than those the figure was laid out with, hence some room.
     """
@@ -177,18 +190,14 @@ def _panels(fig: Figure, axes: list):
     grids = [ax.get_subplotspec() for ax in axes]
     one_row = all(spec is not None and spec.get_gridspec().nrows == 1 for spec in grids)
     if len(axes) < 2 or not one_row:
-        yield fig.get_tightbbox(renderer).padded(0.14, 0.05)
-        return
+        return [fig.get_tightbbox(renderer).padded(0.14, 0.05)]
     boxes = [ax.get_tightbbox(renderer) for ax in axes]
     low, high = min(box.y0 for box in boxes), max(box.y1 for box in boxes)
-    for ax, box in zip(axes, boxes, strict=True):
-        for other in axes:
-            other.set_visible(other is ax)
-        tall = Bbox.from_extents(box.x0 - 14, low - 4, box.x1 + 6, high + 4)
-        yield tall.transformed(fig.dpi_scale_trans.inverted())
+    tall = [Bbox.from_extents(box.x0 - 14, low - 4, box.x1 + 6, high + 4) for box in boxes]
+    return [box.transformed(fig.dpi_scale_trans.inverted()) for box in tall]
 
 
-def _draw(fig: Figure, key: str, box: Bbox) -> str:
+def _draw(fig: Figure, key: str, box: Bbox, scale: float) -> str:
     buffer = io.StringIO()
     about = {"Date": None, "Creator": None, "Format": None, "Type": None}
     fig.savefig(buffer, format="svg", bbox_inches=box, metadata=about)
@@ -198,7 +207,7 @@ def _draw(fig: Figure, key: str, box: Bbox) -> str:
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
     pixels = points * 4 / 3
     # On a narrow page it shrinks, but never so far that its words cannot be read: then it scrolls.
-    size = f"width:{pixels:.0f}px;min-width:min({pixels:.0f}px,{0.6 * pixels:.0f}px)"
+    size = f"width:{scale * pixels:.0f}px;min-width:{0.6 * pixels:.0f}px"
     text = text.replace("<svg", f'<svg style="{size}" aria-hidden="true" focusable="false"', 1)
     return _own_ids(text.replace(INK, "currentColor"), key).strip()
 
