@@ -427,21 +427,25 @@ def _(found: Published) -> str:
         )
     return (
         "### Why: chosen neurons have good partners, and are given others\n\n"
-        "To find out, we kept the neurons that the components chose and paired the same ones anew, "
-        "so that their correlations sum to the most. On MNIST the pairs that Algorithm 1 made "
-        f"correlate by {chosen('mnist', 'components'):.2f} on average; the same neurons can be "
-        f"paired so that they correlate by {chosen('mnist', 'correlation'):.2f}. With nothing else "
-        f"changed the loss falls from {loss('mnist', 'components, index'):.3f} to "
-        f"{loss('mnist', 'correlation, index'):.3f}. Pairing only the leftovers anew brings it to "
-        f"{loss('mnist', 'components, correlation'):.3f}, and both together to "
-        f"{loss('mnist', 'correlation, correlation'):.3f}; SC-PwC has "
-        f"{loss('mnist', 'sc-pwc'):.3f}. In the first layer of CIFAR-10, where hardly a living neuron "
-        f"is left over, the correlations are {chosen('cifar10', 'components'):.2f} and "
-        f"{chosen('cifar10', 'correlation'):.2f}, and the loss falls from "
-        f"{loss('cifar10', 'components, index'):.3f} to {loss('cifar10', 'correlation, index'):.3f}; "
-        f"SC-PwC has {loss('cifar10', 'sc-pwc'):.3f}. A canonical component is a mixture of many "
-        "neurons. The neuron with the largest weight in a's mixture and the one with the largest "
-        "weight in b's both belong to it, but need not do the same work."
+        "To find out, we kept the neurons that the components chose, and paired the same neurons anew "
+        "so that their correlations sum to the most.\n\n"
+        + _bullets(
+            "On MNIST the pairs of Algorithm 1 correlate by "
+            f"{chosen('mnist', 'components'):.2f} on average. The same neurons can be paired so that "
+            f"they correlate by {chosen('mnist', 'correlation'):.2f}. With nothing else changed the "
+            f"loss falls from {loss('mnist', 'components, index'):.3f} to "
+            f"{loss('mnist', 'correlation, index'):.3f}.",
+            "Pairing only the leftovers anew brings it to "
+            f"{loss('mnist', 'components, correlation'):.3f}, and both together to "
+            f"{loss('mnist', 'correlation, correlation'):.3f}. SC-PwC has {loss('mnist', 'sc-pwc'):.3f}.",
+            "In the first layer of CIFAR-10 hardly a living neuron is left over. There the correlations "
+            f"are {chosen('cifar10', 'components'):.2f} and {chosen('cifar10', 'correlation'):.2f}, and "
+            f"the loss falls from {loss('cifar10', 'components, index'):.3f} to "
+            f"{loss('cifar10', 'correlation, index'):.3f}. SC-PwC has {loss('cifar10', 'sc-pwc'):.3f}.",
+        )
+        + "\n\nA canonical component is a mixture of many neurons. The neuron with the largest weight in "
+        "a's mixture and the one with the largest weight in b's both belong to it, but need not do the "
+        "same work."
     )
 
 
@@ -767,21 +771,22 @@ def _(found: Published) -> str:
     return (
         f"## One softmax turns {usual.wins} of {usual.n} into {matrix.wins} of {matrix.n}\n\n"
         "The notebook divides every exponential by the sum over *all* images and classes. The loss "
-        "is then the usual one, plus the logarithm of the number of images, plus a third part: how "
-        "unevenly sure the network is, "
-        r"$\log \frac1n \sum_i Z_i - \frac1n \sum_i \log Z_i$ with $Z_i$ the sum of exponentials of "
-        "image $i$. That part has nothing to do with right or wrong answers; it grows with the size "
-        "of the logits. Measured on MNIST, it is "
-        f"{part(pwc, 'unevenness'):.2f} for children of SC-PwC, {part(cca, 'unevenness'):.2f} for "
-        f"those of SC-CCA and {part('naive', 'unevenness'):.2f} for naive ones, while the usual loss "
-        f"differs by {part(cca, 'usual') - part(pwc, 'usual'):.2f} only. Badly matched neurons "
-        "cancel when they are averaged, which makes logits small: their standard deviation is "
+        "then has two parts besides the usual one. The first is the logarithm of the number of images. "
+        "The second says how unevenly sure the network is: "
+        r"$\log \frac1n \sum_i Z_i - \frac1n \sum_i \log Z_i$, with $Z_i$ the sum of exponentials of "
+        "image $i$. It has nothing to do with right or wrong answers, and grows with the size of the "
+        "logits.\n\n"
+        f"Measured on MNIST, this part is {part(pwc, 'unevenness'):.2f} for children of SC-PwC, "
+        f"{part(cca, 'unevenness'):.2f} for those of SC-CCA and {part('naive', 'unevenness'):.2f} for "
+        "naive ones. The usual loss of the first two differs by only "
+        f"{part(cca, 'usual') - part(pwc, 'usual'):.2f}. Badly matched neurons cancel when they are "
+        "averaged, which makes logits small. Their standard deviation is "
         f"{part('naive', 'spread of logits'):.1f} for naive children, "
         f"{part(cca, 'spread of logits'):.1f} for SC-CCA and {part(pwc, 'spread of logits'):.1f} for "
-        "SC-PwC. So this loss rewards damage. The test: give all logits standard deviation 1, which "
-        "changes no answer. Then SC-PwC has the lower whole-matrix loss again, in "
-        f"{back} of {len(pairs)} pairs ({part(pwc, 'even scale'):.2f} against "
-        f"{part(cca, 'even scale'):.2f})."
+        "SC-PwC. So this loss rewards damage.\n\n"
+        "The test: give all logits standard deviation 1, which changes no answer. Then SC-PwC has the "
+        f"lower whole-matrix loss again, in {back} of {len(pairs)} pairs "
+        f"({part(pwc, 'even scale'):.2f} against {part(cca, 'even scale'):.2f})."
     )
 
 

@@ -149,9 +149,11 @@ def measured_and_published(
     # In a narrow window the columns on the right are out of sight: what matters comes first.
     shown = shown[["number", "verdict", "claim", "published", "ours"]]
     pairs = ", ".join(
-        f"{record.config.n_pairs} pairs of {record.config.dataset}, seed {record.config.seed}"
-        for (_, kind), record in records.items()
-        if kind == "main" or chapter
+        dict.fromkeys(
+            f"{record.config.n_pairs} pairs of {record.config.dataset}, seed {record.config.seed}"
+            for (_, kind), record in records.items()
+            if kind == "main" or chapter
+        )
     )
     caption = f"Claims of the paper and what we measure ({pairs}); brackets are 95% intervals."
     table(shown, caption, name=name or f"claims-{chapter or 'all'}", fold=False)

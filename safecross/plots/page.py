@@ -289,7 +289,10 @@ def _formatted(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
 
 
 #: Numbers, intervals, shares, counts such as 3 / 20, p-values: what is aligned right.
-_NUMBER = re.compile(r"[-+\d.,eE%/\[\]; ]+|-|")
+_NUMBER = re.compile(r"[-+\d.,eE%/\[\]; ]+(?:[kMGT]?B)?|-|")
+
+#: Letters from which on the head of a row keeps some width.
+_WORDY = 24
 
 
 def _table_html(frame: pd.DataFrame, name: str) -> str:
@@ -303,7 +306,8 @@ def _table_html(frame: pd.DataFrame, name: str) -> str:
     classes = pd.DataFrame("", rows.index, rows.columns)
     classes[numeric] = "sc-number"
     style = rows.style.set_td_classes(classes).format_index(lambda i: frame[first].iloc[i])
-    style = style.set_table_attributes('class="sc-rows"').set_uuid(name)
+    wordy = any(len(_words(head)) >= _WORDY for head in frame[first])
+    style = style.set_table_attributes(f'class="sc-rows{" sc-long" * wordy}"').set_uuid(name)
     text = style.to_html(cell_ids=False)
     text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r' id="T_[^"]*"', "", text)
