@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Comment
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "book" / "_build" / "html"
@@ -146,7 +146,8 @@ def _title(file: File) -> str:
 def raw_formulas(file: File) -> Iterator[str]:
     """Find formulas that are shown as they were typed, as in the output of a cell."""
     for text in file.tree.find_all(string=re.compile(r"\$[^$\s](?:[^$\n]*[^$\s])?\$")):
-        if not text.find_parent(["pre", "code", "script", "style", "head"]):
+        hidden = isinstance(text, Comment)
+        if not hidden and not text.find_parent(["pre", "code", "script", "style", "head"]):
             yield f"a formula as it was typed: {' '.join(text.split())[:60]}"
 
 

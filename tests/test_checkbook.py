@@ -67,7 +67,8 @@ def test_a_mistake_in_a_file_is_found(tmp_path, body, complaint):
 
 
 def test_a_page_without_mistakes_passes(tmp_path):
-    body = "<a href='page.html#top'>x</a> <a href='https://elsewhere.org'>y</a><code>$t$</code> $5"
+    body = "<a href='page.html#top'>x</a> <a href='https://elsewhere.org'>y</a>"
+    body += "<code>$t$</code> for $5<!-- $t$ -->"
     assert list(check_files(make_site(tmp_path, body))) == []
 
 

@@ -240,10 +240,10 @@ def test_the_panels_of_a_row_are_drawn_apart_and_the_legend_is_text(shown):
     assert "legend" not in "".join(panels)
 
 
-def widths(page: str) -> list[tuple[int, int]]:
+def widths(page: str) -> list[tuple[float, float]]:
     """Return the width and the least width of each panel, in pixels."""
-    found = re.findall(r'<svg style="width:(\d+)px;min-width:(\d+)px"', page)
-    return [tuple(map(int, pair)) for pair in found]
+    found = re.findall(r'<svg style="width:([\d.]+)px;min-width:([\d.]+)px"', page)
+    return [tuple(map(float, pair)) for pair in found]
 
 
 def test_a_row_of_panels_that_is_a_little_too_wide_shrinks_and_its_words_stay_legible(shown):

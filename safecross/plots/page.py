@@ -60,6 +60,9 @@ _COLUMN, _GAP = 770, 16
 #: To how little of its size a row of panels may shrink for all to stand beside each other.
 _LEAST = 0.75
 
+#: To how little a panel may shrink on a narrow page: words of 10 points are 8 pixels high then.
+_NARROWEST = 0.601
+
 #: Rows from which on a table is folded.
 _LONG = 13
 
@@ -207,7 +210,7 @@ def _draw(fig: Figure, key: str, box: Bbox, scale: float) -> str:
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
     pixels = points * 4 / 3
     # On a narrow page it shrinks, but never so far that its words cannot be read: then it scrolls.
-    size = f"width:{scale * pixels:.0f}px;min-width:{0.6 * pixels:.0f}px"
+    size = f"width:{scale * pixels:.1f}px;min-width:{_NARROWEST * pixels:.1f}px"
     text = text.replace("<svg", f'<svg style="{size}" aria-hidden="true" focusable="false"', 1)
     return _own_ids(text.replace(INK, "currentColor"), key).strip()
 
