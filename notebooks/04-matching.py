@@ -300,8 +300,8 @@ rest = [start, complete(start, 3, 3), complete(start, 3, 3, correlations)]
 fig = plots.bipartite(rest, ["one component", "leftover=index", "leftover=correlation"], (3, 3))
 plots.show(
     fig,
-    "A single component pairs two neurons (left); the rest follows in index order (middle) or by "
-    "correlation (right). Made-up weights and correlations; dotted circles are without a partner.",
+    "A single component pairs two neurons. The others follow in the order of their indices, or by "
+    "correlation. Made-up weights and correlations; dotted circles are without a partner.",
     "Three small graphs. Left: neuron 1 of a with neuron 3 of b, the others alone. Middle: in "
     "addition 2 with 1 and 3 with 2. Right: in addition 2 with 2 and 3 with 1.",
 )

@@ -314,7 +314,7 @@ def forest(
         1,
         len(panels),
         height=0.32 * lines + 1.3,
-        width=(2.8 + 0.105 * longest) * len(panels),
+        width=(2.5 + 0.105 * longest) * len(panels),
         squeeze=False,
     )
     for ax, (title, frame) in zip(axes.flat, panels.items(), strict=True):
