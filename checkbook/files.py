@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Comment
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "book" / "_build" / "html"
@@ -122,7 +122,36 @@ def head(file: File) -> Iterator[str]:
             yield f"its picture is not in the book: {picture['content']}"
 
 
-CHECKS = (links, sources, other_hosts, weight, head)
+def titles(file: File) -> Iterator[str]:
+    """See that a tab and a link elsewhere say which page it is, once."""
+    title = _title(file)
+    parts = re.split(r"\s+[—–|-]\s+", title)
+    if not title:
+        yield "no title"
+    elif len({part.lower() for part in parts}) < len(parts):
+        yield f"its title says a thing twice: {title}"
+    for other in list_pages(file.site):
+        if other != file.name and title and _title(File(file.site, other)) == title:
+            yield f"has the title of {other}: {title}"
+    for tag in file.tree.find_all("meta", property="og:title", content=True):
+        if tag["content"].strip() not in parts:
+            yield f"its og:title is not in its title {title!r}: {tag['content']}"
+
+
+def _title(file: File) -> str:
+    tag = file.tree.find("title")
+    return " ".join(tag.text.split()) if tag else ""
+
+
+def raw_formulas(file: File) -> Iterator[str]:
+    """Find formulas that are shown as they were typed, as in the output of a cell."""
+    for text in file.tree.find_all(string=re.compile(r"\$[^$\s](?:[^$\n]*[^$\s])?\$")):
+        hidden = isinstance(text, Comment)
+        if not hidden and not text.find_parent(["pre", "code", "script", "style", "head"]):
+            yield f"a formula as it was typed: {' '.join(text.split())[:60]}"
+
+
+CHECKS = (links, sources, other_hosts, weight, head, titles, raw_formulas)
 
 
 def check_files(site: Path = SITE) -> Iterator[Problem]:

@@ -2,8 +2,8 @@
 # # See a neuron as the list of its responses
 #
 # **A neuron is described by the list of its responses to a fixed set of examples, and a layer by the
-# matrix of these lists. The order of neurons in a layer means nothing, so two networks that compute
-# the very same function can have an average that does not.**
+# matrix of these lists. The order of neurons in a layer means nothing. So two networks can compute the very
+# same function and still have an average that computes another one.**
 #
 # - **You will** turn the hidden layer of a network into a matrix, look at that matrix on real
 #   images, and see why two equal networks can fail to be averaged.
@@ -13,7 +13,7 @@
 #
 # This chapter covers Section 3.1 of
 # [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197), "the paper" from here on, and the
-# competing conventions of its introduction. It takes data of your own (`-p dataset own.npz`): images,
+# *competing conventions* of its introduction: one function, many orders of its neurons. It takes data of your own (`-p dataset own.npz`): images,
 # or tables of numbers. For tables it leaves out the pictures of examples.
 
 # %% tags=["remove-cell"]
@@ -213,7 +213,7 @@ if len(shape) > 1:  # images, not rows of a table
 
 # %% [markdown]
 # The images of a row tend to look alike, but they are not always of one class. What they share may be
-# a stroke in a certain place, and no meaning.
+# no more than a stroke in a certain place.
 #
 # ### The whole matrix at a glance
 #
@@ -261,8 +261,8 @@ plots.table(tally, f"To how many classes a neuron responds ({where}).")
 # ### Dead neurons and quiet ones
 #
 # Neurons differ in how often they respond and in how much their response varies. The toy has warned
-# us that some never respond at all. How many do depends on the batch: other images, or more of them,
-# wake some up.
+# us that some never respond at all. How many, depends on the batch: other images, or more of
+# them, wake some up.
 
 # %% tags=["hide-input"]
 fig = plots.histograms(
@@ -302,7 +302,8 @@ plots.table(
 # %% [markdown]
 # Dead neurons matter for what follows. A column that does not vary has no correlation with anything: the
 # formula would divide by its standard deviation, which is zero. The paper does not mention them. The
-# package gives them the correlation 0, and the weight 0 in CCA, up to rounding.
+# package gives them the correlation 0, and in the canonical correlation analysis of chapter 2 the weight 0,
+# up to rounding.
 #
 # ## Competing conventions
 #
@@ -370,7 +371,7 @@ plots.table(
 )
 reordered = torch.allclose(L_copy, La[:, order], atol=1e-5)
 Markdown(
-    f"Are the columns of $L$ the same, only in another order? **{'Yes' if reordered else 'No'}.** The "
+    f"Are the columns of L the same, only in another order? **{'Yes' if reordered else 'No'}.** The "
     "logits of the network and of its copy (their outputs before the softmax) differ by "
     f"**{function_difference(theta_a, copy, x):.1e}** at most: the same numbers were added in another "
     f"order and rounded. The number of orders of {width} neurons has "
@@ -379,7 +380,7 @@ Markdown(
 
 # %% [markdown]
 # The rest of this part looks for the way back. Given $L_a$ and $L_b$ of two networks, which column of
-# one belongs to which column of the other? The paper asks with two instruments, canonical correlation
+# one belongs to which column of the other? The paper uses two instruments, canonical correlation
 # and pairwise correlation. The next two chapters build them.
 #
 # ## Measured and published

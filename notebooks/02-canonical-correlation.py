@@ -66,7 +66,7 @@ random = np.random.default_rng(seed)
 # ## Compare mixtures, not neurons
 #
 # Two networks have learned the same task. Does the second one *contain* what the first one knows?
-# To compare single neurons may miss it. What one network holds in a single neuron, the other may spread
+# A comparison of single neurons may miss it. What one network holds in a single neuron, the other may spread
 # over ten. And the next layer reads nothing but mixtures of neurons anyway.
 #
 # So let us ask about mixtures. Take a weighted sum of the neurons of *a*, $z_a = L_a w_a$, and one of
@@ -437,8 +437,8 @@ def on_new_examples(result, fitted, la, lb):
 #
 # with $(p - k)(q - k)$ degrees of freedom, the number that selects the distribution. If $\chi^2_k$ is so
 # large that noise alone would reach it in fewer than one of twenty cases (*level .05*), then the next
-# correlation counts as **significant**, and $k$ goes up by one. The first $k$ that passes ends the test.
-# (The paper only names the test and prints no formula.) First the noise:
+# correlation counts as **significant**, and $k$ goes up by one. The test ends at the first $k$ where it does
+# not. (The paper only names the test and prints no formula.) First the noise:
 
 # %% tags=["hide-input"]
 fresh = [torch.from_numpy(view) for view in random.normal(size=(2, 5000, q))]
@@ -524,12 +524,14 @@ plots.table(
 # first place.
 #
 # The lesson for the chapters that follow: where examples are few, much of what the *weights* of late
-# components describe is noise. Algorithm 1 is going to read every one of them.
+# components describe is noise. The paper's way from canonical weights to pairs of neurons,
+# Algorithm 1 of [chapter 4](04-matching.ipynb), reads every one of them.
 #
 # ## Measured and published
 #
 # Section 5.2.2 says that on MNIST CCA finds 125 statistically significant relationships in a pair, on
-# average over 200 pairs, by Bartlett's test. Its SC-CCA on MNIST is SVCCA with 256 directions.
+# average over 200 pairs, by Bartlett's test. Its safe
+# crossover by CCA (SC-CCA) uses SVCCA with 256 directions on MNIST.
 
 # %% tags=["hide-input"]
 svcca = results[f"SVCCA, {directions} directions"]

@@ -2,7 +2,7 @@
 # # Compare neurons one by one
 #
 # **The correlation of their responses tells how alike two neurons are. Between two networks that were
-# trained apart, neurons of the same number have nothing in common, but most neurons of one have a partner
+# trained apart, neurons with the same number have nothing in common. But most neurons of one have a partner
 # somewhere in the other.**
 #
 # - **You will** compute correlations within a layer and between two, find the partner of each neuron,
@@ -67,7 +67,7 @@ shown = min(n_shown, width)
 # [Li et al. (2016)](https://arxiv.org/abs/1511.07543) looked for neurons that two networks share.
 #
 # Let the columns $h_a^i$ of $L_a$ be centred: each has its mean subtracted. The **correlation matrix** of
-# the layer has an entry for each two of its neurons:
+# the layer has an entry for every two of its neurons:
 #
 # $$
 # \hat\Sigma_a^{i,j} = \frac{1}{n-1}\,
@@ -200,8 +200,8 @@ plots.table(
 # next section, for comparison.
 #
 # The gap between (d) and that last row is a first warning. A canonical weight says how much a neuron
-# *adds* to a mixture in which all the others take part already. This is not how much it resembles the
-# mixture, and much less how much it resembles a single neuron of the other network.
+# *adds* to a mixture in which all the others already take part. A neuron with a large weight need not
+# resemble the mixture. Still less need it resemble any single neuron of the other network.
 #
 # ## Most neurons have a partner
 #
@@ -329,7 +329,7 @@ plots.table(
 
 # %% [markdown]
 # One pair cannot decide, and the default data set is a small sample. Two things move this count. One is
-# the way of counting; the authors' notebook counts row maxima. The other is the length of training, which
+# the way of counting; the authors' notebook counts the first way, by *row maxima*. The other is the length of training, which
 # the paper does not give (exercise 2). [Chapter 9](09-figure-3.ipynb) repeats the count over 200 pairs,
 # with an interval.
 #

@@ -300,8 +300,8 @@ rest = [start, complete(start, 3, 3), complete(start, 3, 3, correlations)]
 fig = plots.bipartite(rest, ["one component", "leftover=index", "leftover=correlation"], (3, 3))
 plots.show(
     fig,
-    "A single component pairs two neurons (left); the rest follows in index order (middle) or by "
-    "correlation (right). Made-up weights and correlations; dotted circles are without a partner.",
+    "A single component pairs two neurons. The others follow in the order of their indices, or by "
+    "correlation. Made-up weights and correlations; dotted circles are without a partner.",
     "Three small graphs. Left: neuron 1 of a with neuron 3 of b, the others alone. Middle: in "
     "addition 2 with 1 and 3 with 2. Right: in addition 2 with 2 and 3 with 1.",
 )
@@ -371,7 +371,7 @@ fig = plots.bipartite(list(answers.values()), titles, (3, 3))
 plots.show(
     fig,
     "Four matchings of the same matrix with their sums of correlations. Dotted circles are neurons "
-    "that no pair uses. Only the two on the right are one to one.",
+    "that no pair uses. Only the last two are one to one.",
     "Four small graphs. When a picks, neuron 3 of b is not used; when b picks, neuron 2 of a is not "
     "used. Greedy and one-to-one use all neurons and the one-to-one sum is larger.",
 )

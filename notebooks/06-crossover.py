@@ -300,7 +300,7 @@ short = crossover_curve(theta_a, theta_b, x, y, alignment=alignment, first=first
 gap = max(abs(short.loss[i] - float(loss)) for i, (loss, _) in enumerate(full))
 same = sum(short.accuracy[i] == float(accuracy) for i, (_, accuracy) in enumerate(full))
 Markdown(
-    f"At the {len(GRID)} points of $t$ the two losses differ by **{gap:.1e}** at most, and the accuracies "
+    f"At the {len(GRID)} points t the two losses differ by **{gap:.1e}** at most, and the accuracies "
     f"are equal at {same} of them. One pair of products served all {len(GRID)} points of all "
     f"{len(operators)} operators."
 )
@@ -417,7 +417,7 @@ Markdown(
 # %% [markdown]
 # How to read the table:
 #
-# - **wins against naive** counts the pairs in which the loss is lower than that of naive crossover.
+# - **wins** counts the pairs in which the loss is lower than that of naive crossover.
 # - **sign test p** and **Wilcoxon p** say how often chance alone would give a difference as clear as this
 #   one. The sign test asks only which of two losses is lower, pair by pair. Wilcoxon's test also weighs
 #   by how much.
@@ -440,7 +440,7 @@ Markdown(
 #
 # ## In short
 #
-# - Naive crossover mixes weights that happen to have the same address. Safe crossover mixes neurons that
+# - Naive crossover mixes weights that happen to have the same place. Safe crossover mixes neurons that
 #   do the same thing.
 # - The alignments differ most at $t = 0.5$. The barrier measures a whole curve, but makes semi-matchings
 #   look better than they are, since they have damaged one end of it.

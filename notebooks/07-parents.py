@@ -10,7 +10,8 @@
 # - **Runtime:** seconds. The published records are read; data of your own are trained first.
 #
 # This chapter covers Section 5.1 of
-# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197), the experimental settings.
+# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197), the experimental settings. It
+# takes data of your own, of any kind (`-p datasets own.npz`).
 
 # %% tags=["remove-cell"]
 # On Colab: fetch the book and install the package. Anywhere else this cell does nothing.

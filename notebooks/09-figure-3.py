@@ -2,15 +2,17 @@
 # # Reproduce Figure 3
 #
 # <!-- finding figure-3-answer -->
-# **Matched by correlation (SC-PwC), the average of two MNIST parents is nearly as good as they are: loss 0.069 against 0.067; naive crossover has 0.233, SC-CCA 0.200. On CIFAR-10 SC-PwC is right on 37.1% of the images and SC-CCA on 23.5%, SC-PwC ahead in 199 of 200 pairs; the paper says the opposite.**
+# **Matched by correlation (SC-PwC), the average of two MNIST parents is nearly as good as they are: loss 0.069 against 0.067. Matched by canonical correlation (SC-CCA) it has 0.200, not matched at all (naive) 0.233. On CIFAR-10 the child of SC-PwC is right on 37.1% of the images and that of SC-CCA on 23.5%. SC-PwC is ahead in 199 of 200 pairs, where the paper says the opposite.**
 # <!-- /finding -->
 #
-# - **You will** see every operator on every pair, from one parent to the other and beyond.
+# - **You will** see every operator (each way to align two networks) on every pair, from one parent to the
+#   other and beyond.
 # - **You need** [chapter 6](06-crossover.ipynb), which does the same for one pair.
 # - **Runtime:** seconds. The published records are read; data of your own are trained first.
 #
 # This chapter covers Section 5.2.2 and Figure 3 of
-# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197).
+# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197). It takes data of your own, of
+# any kind (`-p datasets own.npz`).
 
 # %% tags=["remove-cell"]
 # On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
@@ -47,7 +49,8 @@ say_where(records)
 # %% [markdown]
 # ## From one parent to the other
 #
-# For each pair, each operator aligns the two parents; Eq. 3 then slides from one to the other. At
+# For each pair, each operator aligns the two parents. Then Eq. 3 of chapter 6 slides from one to
+# the other. At
 # $t = 0$ and $t = 1$ stand the parents, at $t = 0.5$ their average, and outside of $[0, 1]$ the line
 # goes on beyond them. Alignment and loss both use the validation images, as in the authors' notebook
 # ([chapter 12](12-audit.ipynb) measures what other images would change).
@@ -71,7 +74,7 @@ used = {
     for name, record in records.items()
 }
 
-# %%
+# %% tags=["hide-input"]
 for i, (title, labels) in enumerate(PANELS.items(), start=1):
     for name, record in records.items():
         drawn = {used[name] if op == "sc-cca" else op: label for op, label in labels.items()}
@@ -100,8 +103,8 @@ for i, (title, labels) in enumerate(PANELS.items(), start=1):
 # At $t = 0.5$ every operator faces the same parents, so the fair comparison is pair by pair. *Wins*
 # counts the pairs in which the offspring's loss is below that of naive crossover. The *effect size* is
 # the mean difference of loss divided by its standard deviation over the pairs; below 0 is better than
-# naive. `bias-sort` sorts neurons by their biases; `sc-pwc-greedy` is the matching of the authors'
-# notebook.
+# naive. [Chapter 6](06-crossover.ipynb) explains the tests. `bias-sort` sorts neurons by their biases;
+# `sc-pwc-greedy` is the matching of the authors' notebook.
 
 # %% tags=["hide-input"]
 for name, record in records.items():
@@ -140,7 +143,7 @@ plots.show(
 # <!-- finding figure-3-fashion -->
 # ## Fashion-MNIST, to which nothing was tuned, repeats the ranking
 #
-# [Fashion-MNIST](https://arxiv.org/abs/1708.07747) has small pictures of clothes in place of digits. Same network, epochs and directions as on MNIST, 20 pairs: parents have loss 0.348; halfway between them, naive 0.645, SC-CCA 0.540, SC-PwC 0.353. SC-PwC is below SC-CCA in 20 of 20 pairs, SC-CCA below naive in 20.
+# [Fashion-MNIST](https://arxiv.org/abs/1708.07747) has small pictures of clothes in place of digits. Network, epochs and directions are those of MNIST. The parents of 20 pairs have loss 0.348. Halfway between them the losses are: naive 0.645, SC-CCA 0.540, SC-PwC 0.353. SC-PwC is below SC-CCA in 20 of 20 pairs, and SC-CCA below naive in 20.
 # <!-- /finding -->
 
 # %% tags=["hide-input"]
@@ -195,12 +198,15 @@ plots.table(
 # ## After 5 epochs we count 329 correlated neurons where the paper has 203, and 246 significant components where it has 125
 # <!-- /finding -->
 #
-# The paper explains the ranking on MNIST by these counts. There is more than one way to count. *Row
-# maxima*: neurons of *a* whose best partner reaches .7; partners may repeat. *Matched*: pairs of the
-# one-to-one matching that do. Bartlett's test counts the canonical correlations that chance does not
-# explain, which is not the same as large ones. *Column maxima* are the row maxima of *b*, and
-# *components* the canonical components of a pair. [Chapter 10](10-ranking.ipynb) follows the counts
-# over the length of training.
+# The paper explains the ranking on MNIST by these counts. There is more than one way to count:
+#
+# - *Row maxima* are neurons of *a* whose best partner in *b* correlates by .7 or more. Several may have
+#   the same partner. *Column maxima* are the same with *a* and *b* exchanged.
+# - *Matched pairs* are those of the one-to-one matching that correlate so much.
+# - *Components* are the canonical components of a pair. Bartlett's test counts those whose correlation
+#   chance does not explain ([chapter 2](02-canonical-correlation.ipynb)). It need not be large.
+#
+# [Chapter 10](10-ranking.ipynb) follows the counts over the length of training.
 
 # %% tags=["hide-input"]
 rows = []
@@ -226,7 +232,7 @@ measured_and_published(roles(main=records), "09-figure-3")
 # <!-- finding figure-3-short -->
 # - MNIST, loss at t = 0.5: parents 0.067, SC-PwC 0.069, SC-CCA 0.200, naive 0.233.
 # - CIFAR-10, loss at t = 0.5: parents 1.587, SC-PwC 1.754, SC-CCA 2.117, naive 2.284.
-# - SC-CCA beats naive crossover in 178 of 200 pairs on MNIST and in 200 on CIFAR-10; SC-PwC beats SC-CCA in 200 and 200.
+# - SC-CCA beats naive crossover in 178 of 200 pairs on MNIST and in 200 on CIFAR-10; SC-PwC beats SC-CCA in 200 on MNIST and in 200 on CIFAR-10.
 # - Semi-matching, where several neurons may choose the same partner, changes a parent: on CIFAR-10 its child has loss 2.37, naive crossover's 2.28.
 # <!-- /finding -->
 #

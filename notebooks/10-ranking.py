@@ -1,10 +1,8 @@
 # %% [markdown]
 # # Ask which operator wins, and when
 #
-# Does SC-CCA ever beat SC-PwC on CIFAR-10, as the paper says it does?
-#
 # <!-- finding ranking-answer -->
-# **Never: under none of 12 conditions does any form of SC-CCA beat one-to-one SC-PwC, by loss or by accuracy. It beats semi-matching, which damages a parent, by loss under 8 of the 12 conditions, and by accuracy under none.**
+# **SC-CCA does not beat one-to-one SC-PwC on CIFAR-10 in any of its forms, under any of 12 conditions, by loss or by accuracy. It beats semi-matching, which damages a parent, by loss under 8 of the 12 conditions, and by accuracy under none.**
 # <!-- /finding -->
 #
 # - **You will** look for the conditions under which the paper's ranking appears.
@@ -13,7 +11,8 @@
 #
 # This chapter covers a claim of Section 5.2.2 of
 # [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197): "while SC-PwC is much better
-# than SC-CCA on MNIST, it produces worse offspring on CIFAR-10".
+# than SC-CCA on MNIST, it produces worse offspring on CIFAR-10". It takes data of your
+# own, of any kind (`-p dataset own.npz`).
 
 # %% tags=["remove-cell"]
 # On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
@@ -147,14 +146,14 @@ plots.table(
 )
 
 # %% [markdown]
-# One-to-one matching (`sc-pwc` and `sc-pwc-greedy`) is what the paper calls bipartite matching. That
-# its Figure 3 c and d show this one, the paper does not say in so many words; e and f show both.
-# Semi-matching changes one of the parents, so a comparison with it is one with something else.
+# One-to-one matching (`sc-pwc` and `sc-pwc-greedy`) is what the paper calls bipartite matching. The paper
+# does not say in so many words that its Figure 3 c and d show this one; e and f show both. Semi-matching
+# changes one of the parents, so whoever beats it beats a damaged network.
 #
 # <!-- finding ranking-counts -->
 # ## Both published counts appear after 30 epochs
 #
-# The paper explains its ranking on MNIST by two counts: 203 pairs of neurons with a correlation of .7 or more, and 125 significant canonical relationships. The first falls as training goes on, from 402 after 1 epoch to 197. After 30 epochs both are inside our intervals, if *significant* means a canonical correlation above .7 and not Bartlett's test. But then naive crossover has loss 0.157, and the picture in the authors' notebook shows .22: counts and curves do not come from one length of training of ours.
+# The paper explains its ranking on MNIST by two counts: 203 pairs of neurons with a correlation of .7 or more, and 125 significant canonical relationships. The first falls as training goes on, from 402 after 1 epoch to 197. After 30 epochs both are inside our intervals, if *significant* means a canonical correlation above .7 and not Bartlett's test. But then naive crossover has loss 0.157, and the picture in the authors' notebook shows .22: no single length of training gives us both the paper's counts and its curves.
 # <!-- /finding -->
 
 # %% tags=["hide-input"]

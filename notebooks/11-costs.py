@@ -12,7 +12,8 @@
 #   to a few minutes, depending on the sizes asked for.
 #
 # This chapter covers Section 5.2.3 of
-# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197).
+# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197). It takes data of your own, of
+# any kind (`-p datasets own.npz`).
 
 # %% tags=["remove-cell"]
 # On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
@@ -79,8 +80,9 @@ costs = measure_costs(
 )
 plots.show(
     plots.growth(costs),
-    f"Seconds of each step on one thread, random layers, varying one size with the others at n = "
-    f"{n_max}, p = {p_max}, k = {p_max}; fastest of {repeats}. Both axes are logarithmic.",
+    f"Seconds of each step on one thread, random layers, over the examples n, the neurons p and the "
+    f"directions k, with the other two at n = {n_max}, p = {p_max}, k = {p_max}; fastest of {repeats}. "
+    "Both axes are logarithmic.",
     "Three panels of rising lines: seconds of five steps over n, p and k on logarithmic axes.",
 )
 

@@ -10,7 +10,8 @@
 # - **You need** [chapter 11](11-costs.ipynb), and a run that takes too long.
 # - **Runtime:** seconds. Records, the benchmark and a pencil do the work.
 #
-# This chapter goes beyond the paper, whose 200 pairs fit on one machine.
+# This chapter goes beyond [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197), whose 200 pairs
+# fit on one machine. It takes data of your own, of any kind (`-p datasets own.npz`).
 
 # %% tags=["remove-cell"]
 # On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
@@ -212,7 +213,7 @@ plots.table(
 # ## In short
 #
 # <!-- finding scale-short -->
-# - A task is a config and a number; where it runs does not change what it finds.
+# - A task is a config and a number; where it runs does not change what it finds. A scheduler spends 1.79 ms on each.
 # - A million pairs of MNIST: 4,116 core-hours, 3.3 TB of parents if they are kept, 2 GB of tables.
 # - One command serves cores, a Dask cluster and job arrays; what was finished survives any of them.
 # <!-- /finding -->
@@ -238,3 +239,5 @@ plots.table(
 # parents; whether `--products bfloat16` does depends on the processor.
 #
 # </details>
+#
+# **Next:** [How to run and rerun](../book/running.md)

@@ -295,8 +295,8 @@ def summary(record: Record, t: float = 0.5, operators: Sequence[str] | None = No
     Returns
     -------
     pandas.DataFrame
-        operator, loss, accuracy (each with its 95% interval), wins against naive by loss, the
-        sign test's and Wilcoxon's p, and the effect size.
+        operator, loss, accuracy (each with its 95% interval), wins (pairs in which its loss is
+        below that of naive), the sign test's and Wilcoxon's p, and the effect size.
     """
     loss, accuracy = record.at(t, "loss"), record.at(t, "accuracy")
     rows = []
@@ -309,7 +309,7 @@ def summary(record: Record, t: float = 0.5, operators: Sequence[str] | None = No
         if operator != "naive":
             against = compare(record, operator, "naive", t=t)
             row |= {
-                "wins against naive": f"{against.wins} / {against.n}",
+                "wins": f"{against.wins} / {against.n}",
                 "sign test p": tidy_number(against.sign_p),
                 "Wilcoxon p": tidy_number(against.wilcoxon_p),
                 "effect": f"{against.effect:.2f}",

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.linalg import svd
 from scipy.stats import chi2
 
 from . import checks
@@ -204,7 +205,7 @@ def _solve(pair: LayerPair, standardise: bool, ka: int, kb: int, ridge: float, p
     values_a, vectors_a, values_b, vectors_b, cross = pair.bases(standardise)
     values_a, values_b, cross = values_a[:ka], values_b[:kb], cross[:ka, :kb]
     shrink_a, shrink_b = (_shrink(values, ridge, penalty) for values in (values_a, values_b))
-    u, s, vt = torch.linalg.svd(shrink_a[:, None] * cross * shrink_b, full_matrices=False)
+    u, s, vt = _svd(shrink_a[:, None] * cross * shrink_b)
     # Weights in the coordinates of the eigenvectors.
     ga, gb = shrink_a[:, None] * u, shrink_b[:, None] * vt.mT
     if penalty == "kernel":  # whose constraint gives the weights another length
@@ -218,6 +219,20 @@ def _solve(pair: LayerPair, standardise: bool, ka: int, kb: int, ridge: float, p
         ranks=(ka, kb),
         n=pair.n,
     )
+
+
+def _svd(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the singular value decomposition, also where the fast way to it does not converge.
+
+    That happens now and then with fewer examples than neurons: all correlations are 1 then, and
+    LAPACK's divide and conquer may give up on values that are all the same. Its QR iteration is
+    several times slower, and converges.
+    """
+    try:
+        return torch.linalg.svd(matrix, full_matrices=False)
+    except torch.linalg.LinAlgError:
+        found = svd(matrix.cpu().numpy(), full_matrices=False, lapack_driver="gesvd")
+        return tuple(torch.from_numpy(part).to(matrix) for part in found)
 
 
 def _shrink(values: torch.Tensor, ridge: float, penalty: str) -> torch.Tensor:

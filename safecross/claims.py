@@ -370,7 +370,7 @@ def _(record):
 def _(record):
     text, verdict = _near(interval(pair_totals(record, "row maxima above 0.7")), 203, 10, 1)
     matched = interval(pair_totals(record, "matched pairs above 0.7"))
-    return f"{text} row maxima; one-to-one matched: {matched.format(1)}", verdict
+    return f"{text} neurons with such a partner; one-to-one pairs: {matched.format(1)}", verdict
 
 
 @_claim(

@@ -149,9 +149,11 @@ def measured_and_published(
     # In a narrow window the columns on the right are out of sight: what matters comes first.
     shown = shown[["number", "verdict", "claim", "published", "ours"]]
     pairs = ", ".join(
-        f"{record.config.n_pairs} pairs of {record.config.dataset}, seed {record.config.seed}"
-        for (_, kind), record in records.items()
-        if kind == "main" or chapter
+        dict.fromkeys(
+            f"{record.config.n_pairs} pairs of {record.config.dataset}, seed {record.config.seed}"
+            for (_, kind), record in records.items()
+            if kind == "main" or chapter
+        )
     )
     caption = f"Claims of the paper and what we measure ({pairs}); brackets are 95% intervals."
     table(shown, caption, name=name or f"claims-{chapter or 'all'}", fold=False)
@@ -159,7 +161,7 @@ def measured_and_published(
 
 def _claim_cell(claim, link: bool) -> str:
     place = f"Section {claim.place}" if claim.place[0].isdigit() else claim.place
-    about = f"{place}: “{claim.quote}”. Rule: {claim.rule}."
+    about = f"{place}: “{claim.quote}”.<br>Rule: {claim.rule}."
     if link:
         about += (
             f' <a href="{claim.chapter}.html#claim-{claim.name}">'

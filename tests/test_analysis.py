@@ -159,9 +159,9 @@ def test_the_summary_says_what_the_parts_say(make_record):
     table = summary(record).set_index("operator")
     assert list(table.index) == ["naive", "sc-pwc"]
     assert table.loc["sc-pwc", "loss"] == interval([0.5, 0.7, 0.6]).format()
-    assert table.loc["sc-pwc", "wins against naive"] == "3 / 3"
+    assert table.loc["sc-pwc", "wins"] == "3 / 3"
     assert table.loc["sc-pwc", "sign test p"] == "0.25"
-    assert table.loc["naive", "wins against naive"] == ""
+    assert table.loc["naive", "wins"] == ""
     assert list(summary(record, operators=["naive"])["operator"]) == ["naive"]
 
 

@@ -537,3 +537,28 @@ def test_bartlett_tests_at_5_percent_unless_told_otherwise(p_value, expected):
     found = bartlett_test(result_of([rho], 1, 1, 50))
     assert found.p_values[0] == pytest.approx(p_value)
     assert found.n_significant == expected
+
+
+def test_where_the_fast_decomposition_does_not_converge_the_slow_one_gives_the_same(monkeypatch):
+    x = torch.randn(40, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    la, lb = x[:, :6] + 0.3 * x[:, 6:], x[:, 6:]
+    fast = cca(la, lb)
+
+    def give_up(*_, **__):
+        raise torch.linalg.LinAlgError("linalg.svd: The algorithm failed to converge")
+
+    monkeypatch.setattr(torch.linalg, "svd", give_up)
+    slow = cca(la, lb)
+    torch.testing.assert_close(slow.correlations, fast.correlations)
+    for name in ("weights_a", "weights_b"):
+        torch.testing.assert_close(getattr(slow, name).abs(), getattr(fast, name).abs())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_layers_wider_than_the_batch_have_correlations_of_one(seed):
+    generator = torch.Generator().manual_seed(seed)
+    shared = torch.randn(150, 160, generator=generator)
+    la, lb = ((shared @ torch.randn(160, 160, generator=generator)).relu() for _ in range(2))
+    rho = cca(la, lb).correlations
+    assert len(rho) == 149
+    assert rho.min() > 1 - 1e-9

@@ -58,6 +58,7 @@ def make_site(folder: Path, body: str, head: str = HEAD, page: str = "page") -> 
             "no notebooks/gone.ipynb in the repository",
         ),
         ("x" * 1_600_000, "weighs 1.6 MB"),
+        ("<p>At the points of $t$ it is so</p>", "a formula as it was typed: At the points of $t$"),
     ],
 )
 def test_a_mistake_in_a_file_is_found(tmp_path, body, complaint):
@@ -67,6 +68,7 @@ def test_a_mistake_in_a_file_is_found(tmp_path, body, complaint):
 
 def test_a_page_without_mistakes_passes(tmp_path):
     body = "<a href='page.html#top'>x</a> <a href='https://elsewhere.org'>y</a>"
+    body += "<code>$t$</code> for $5<!-- $t$ -->"
     assert list(check_files(make_site(tmp_path, body))) == []
 
 
@@ -75,6 +77,32 @@ def test_a_head_that_lacks_something_is_found(tmp_path):
     assert [p.what for p in check_files(site)] == [
         "no og:image:alt in its head",
         "its picture is not in the book: https://book/i.svg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("title", "complaint"),
+    [
+        ("", "no title"),
+        ("book — Book", "its title says a thing twice: book — Book"),
+        ("other — book", "its og:title is not in its title 'other — book': t"),
+    ],
+)
+def test_a_title_that_says_nothing_new_is_found(tmp_path, title, complaint):
+    site = make_site(tmp_path, "")
+    page = site / "page.html"
+    head = HEAD.replace('property="og:title" content="t"', 'property="og:title" content="Book"')
+    html = page.read_text().replace("<title>t</title>", f"<title>{title}</title>")
+    page.write_text(html if "other" in title else html.replace(HEAD, head))
+    assert complaint in [p.what for p in check_files(site)]
+
+
+def test_pages_of_one_title_are_found(tmp_path):
+    for page in ("one", "two"):
+        site = make_site(tmp_path, "", HEAD.replace("book/page", f"book/{page}"), page)
+    assert [str(p) for p in check_files(site)] == [
+        "one: has the title of two: t",
+        "two: has the title of one: t",
     ]
 
 

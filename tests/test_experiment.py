@@ -104,7 +104,7 @@ def test_a_record_has_a_row_for_all_that_was_measured(small_record, small_config
     assert list(rows) == list(itertools.product(range(4), config.operators, config.t))
     assert record.pairs["network_a"].tolist() == [0, 2, 4, 6]
     assert record.pairs["seed_b"].tolist() == [network_seed(config, i) for i in (1, 3, 5, 7)]
-    assert "1 worker(s)" in record.describe()
+    assert "1 worker," in record.describe()
     assert set(record.statistics["layer"]) == {1, 2}
     assert record.manifest["machine"] == machine_name()
     assert record.curves["accuracy"].between(0, 1).all()

@@ -270,6 +270,23 @@ def test_the_panels_of_a_row_are_drawn_apart_and_the_legend_is_text(shown):
     assert "legend" not in "".join(panels)
 
 
+def widths(page: str) -> list[tuple[float, float]]:
+    """Return the width and the least width of each panel, in pixels."""
+    found = re.findall(r'<svg style="width:([\d.]+)px;min-width:([\d.]+)px"', page)
+    return [tuple(map(float, pair)) for pair in found]
+
+
+def test_a_row_of_panels_that_is_a_little_too_wide_shrinks_and_its_words_stay_legible(shown):
+    for n, width in ((1, 6.0), (2, 7.0), (3, 9.5), (4, 16.0)):
+        show(figure(1, n, width=width)[0], "c", "a")
+    one, two, three, four = map(widths, shown)
+    assert [len(row) for row in (one, two, three, four)] == [1, 2, 3, 4]
+    for row in (one, two, four):  # which fit, or cannot: these go below each other
+        assert all(least == pytest.approx(0.6 * full, abs=1) for full, least in row)
+    assert sum(full for full, _ in three) + 2 * 16 == pytest.approx(770, abs=3)
+    assert all(0.6 * full < least < full for full, least in three)
+
+
 def test_figures_of_a_page_share_no_id(shown):
     for caption in ("one", "two"):
         show(loss_and_accuracy(CURVES), caption, "alt")
@@ -302,13 +319,31 @@ def test_a_table_is_shown_with_its_caption_formats_and_heads(shown):
     assert "<figcaption>loss &lt; 1 &amp; falling</figcaption>" in page
     assert re.findall(r'<th scope="col"[^>]*>(.*?)</th>', page) == list(TABLE)
     heads = re.findall(r'<th scope="row">(.*?)</th>', page)
-    assert heads == list(TABLE["operator"])  # links are kept
+    assert heads[:2] == list(TABLE["operator"][:2])  # links are kept
+    assert heads[2] == '<span class="sc-keep">bias-sort</span>'
     assert re.findall(r'<td class="sc-number">(.*?)</td>', page) == [
         "0.12", "3 / 20", "-", "12 / 20", "0.1 [0, 1]", "-",
     ]  # fmt: skip
     assert re.findall(r"<td>(.*?)</td>", page) == list(TABLE["what"])
     assert 'id="tab-losses"' in page and "<details" not in page
     pd.testing.assert_frame_equal(TABLE, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "pieces"),
+    [
+        ("better by 0.2 [0.1, 0.3] (p = 2e-31)", ["[0.1, 0.3]", "2e-31"]),
+        ("sc-cca:ridge=0.1,penalty=kernel", ["sc-cca:", "ridge=0.1,", "penalty=kernel"]),
+        ("components (sc-cca)", ["sc-cca"]),
+        ("the one-to-one matching, 3 of 20", []),
+        ('<a href="sc-cca.html">sc-cca</a>', []),
+    ],
+)
+def test_what_belongs_together_in_a_cell_is_not_broken(shown, words, pieces):
+    table(pd.DataFrame({"a": [1], "what": [words]}), "caption")
+    cell = re.search(r"<td>(.*?)</td>", shown[0])[1]
+    assert re.findall(r'<span class="sc-keep">(.*?)</span>', cell) == pieces
+    assert re.sub(r'<span class="sc-keep">|</span>|<wbr>', "", cell) == words
 
 
 def test_a_table_can_be_taken_along(shown):

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from safecross import findings, store
-from safecross.book import list_chapters, load_profile, plan_parameters
-from safecross.chapters import chapter_parameters
+from safecross.book import list_chapters
 from safecross.modules.findings import module_configs
 from safecross.paper import published_configs
 from safecross.runs import committed_folder, load_record, record_name
@@ -120,16 +119,3 @@ def test_every_chapter_of_results_opens_with_its_answer(capsys):
     findings.main(["--answers"])
     printed = capsys.readouterr().out
     assert all(text in printed for text in answers.values())
-
-
-def test_chapters_of_results_are_the_same_in_every_profile():
-    quick, whole = (plan_parameters(load_profile(name)) for name in ("quick", "paper"))
-    for chapter in (c for c in list_chapters() if c >= "07"):
-        measured_now = {"n_max", "p_max"}  # sizes of what chapter 11 times
-        for plan in (quick, whole):
-            changed = {k: v for k, v in plan[chapter].items() if v != declared(chapter)[k]}
-            assert set(changed) <= measured_now
-
-
-def declared(chapter: str) -> dict:
-    return chapter_parameters(chapter, ROOT)

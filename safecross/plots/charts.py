@@ -159,14 +159,16 @@ def histograms(
         edges = np.histogram_bin_edges(everything, bins=bins)
         for shade, (name, values) in zip(palette(len(samples)), samples.items(), strict=True):
             style = {"histtype": "stepfilled", "alpha": 0.25, "color": shade}
-            ax.hist(values, bins=edges, linewidth=0, **style)
-            ax.hist(values, bins=edges, histtype="step", color=shade, label=name, linewidth=1.6)
+            ax.hist(values, bins=edges, linewidth=0, label=name, **style)
+            ax.hist(values, bins=edges, histtype="step", color=shade, linewidth=1.6)
         if threshold is not None:
             ax.axvline(threshold, color=MUTED, linestyle="--", linewidth=1.5)
         ax.set_xlabel(xlabel)
-        if len(samples) > 1:
-            ax.legend(fontsize="small")
     axes[0, 0].set_ylabel(ylabel)
+    names = max(panels.values(), key=len)
+    if len(names) > 1:
+        several = axes.flat[list(panels.values()).index(names)]
+        fig.legend(*several.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
 
 
@@ -312,7 +314,7 @@ def forest(
         1,
         len(panels),
         height=0.32 * lines + 1.3,
-        width=(2.8 + 0.105 * longest) * len(panels),
+        width=(2.5 + 0.105 * longest) * len(panels),
         squeeze=False,
     )
     for ax, (title, frame) in zip(axes.flat, panels.items(), strict=True):
@@ -391,7 +393,8 @@ def growth(costs: pd.DataFrame) -> Figure:
         step, varied, n, p, k, seconds, as `safecross.costs.measure_costs` returns them.
     """
     sizes = list(costs["varied"].unique())
-    fig, axes = figure(1, len(sizes), height=3.4, width=PANEL * len(sizes), squeeze=False)
+    width = min(PANEL * len(sizes), 8.6)
+    fig, axes = figure(1, len(sizes), height=3.4, width=width, squeeze=False)
     steps = list(costs["step"].unique())
     shades = dict(zip(steps, palette(len(steps)), strict=True))
     low, high = costs["seconds"].min() / 1.5, 1.5 * costs["seconds"].max()
@@ -399,7 +402,7 @@ def growth(costs: pd.DataFrame) -> Figure:
         for step, shade in shades.items():
             rows = costs[(costs["varied"] == size) & (costs["step"] == step)]
             ax.loglog(rows[size], rows["seconds"], marker="o", color=shade, label=step)
-        ticks = sorted(costs[costs["varied"] == size][size])
+        ticks = sorted(costs[costs["varied"] == size][size].unique())
         ax.set_xticks(ticks, [str(tick) for tick in ticks], rotation=40)
         ax.minorticks_off()
         ax.yaxis.set_major_formatter("{x:g}")

@@ -80,7 +80,7 @@ def matrices(
         len(deep),
         per_row,
         height=sum(0.64 * h + 0.85 for h in heights),
-        width=min(9.0, sum(room)),
+        width=min(7.0, sum(room)),
         squeeze=False,
         height_ratios=heights,
         width_ratios=wide,

@@ -54,6 +54,15 @@ _STYLE = {
     "ytick.color": INK,
 }
 
+#: Width of the book's column in pixels, and the space between panels.
+_COLUMN, _GAP = 770, 16
+
+#: To how little of its size a row of panels may shrink for all to stand beside each other.
+_LEAST = 0.75
+
+#: To how little a panel may shrink on a narrow page: words of 10 points are 8 pixels high then.
+_NARROWEST = 0.601
+
 #: Rows from which on a table is folded.
 _LONG = 13
 
@@ -164,12 +173,19 @@ def svg(fig: Figure, key: str) -> tuple[str, str]:
     fig.canvas.draw()  # lays out what is left
     fig.set_layout_engine("none")
     axes = [ax for ax in fig.axes if ax.get_visible()]
-    parts = [_draw(fig, f"{key}-{i}", box) for i, box in enumerate(_panels(fig, axes))]
+    boxes = _panels(fig, axes)
+    room = (_COLUMN - _GAP * (len(boxes) - 1)) / (96 * sum(box.width for box in boxes))
+    scale = min(1.0, room) if len(boxes) > 1 and room >= _LEAST else 1.0
+    parts = []
+    for i, box in enumerate(boxes):
+        for k, ax in enumerate(axes):
+            ax.set_visible(len(boxes) == 1 or i == k)
+        parts.append(_draw(fig, f"{key}-{i}", box, scale))
     return "".join(parts), legend
 
 
-def _panels(fig: Figure, axes: list):
-    """Yield the box of what to draw, in inches: the whole figure, or each panel, others hidden.
+def _panels(fig: Figure, axes: list) -> list[Bbox]:
+    """Return the boxes of what to draw, in inches: the whole figure, or each panel of its row.
 
     Letters of the page may be wider than those the figure was laid out with, hence some room.
     """
@@ -177,18 +193,14 @@ def _panels(fig: Figure, axes: list):
     grids = [ax.get_subplotspec() for ax in axes]
     one_row = all(spec is not None and spec.get_gridspec().nrows == 1 for spec in grids)
     if len(axes) < 2 or not one_row:
-        yield fig.get_tightbbox(renderer).padded(0.14, 0.05)
-        return
+        return [fig.get_tightbbox(renderer).padded(0.14, 0.05)]
     boxes = [ax.get_tightbbox(renderer) for ax in axes]
     low, high = min(box.y0 for box in boxes), max(box.y1 for box in boxes)
-    for ax, box in zip(axes, boxes, strict=True):
-        for other in axes:
-            other.set_visible(other is ax)
-        tall = Bbox.from_extents(box.x0 - 14, low - 4, box.x1 + 6, high + 4)
-        yield tall.transformed(fig.dpi_scale_trans.inverted())
+    tall = [Bbox.from_extents(box.x0 - 14, low - 4, box.x1 + 6, high + 4) for box in boxes]
+    return [box.transformed(fig.dpi_scale_trans.inverted()) for box in tall]
 
 
-def _draw(fig: Figure, key: str, box: Bbox) -> str:
+def _draw(fig: Figure, key: str, box: Bbox, scale: float) -> str:
     buffer = io.StringIO()
     about = {"Date": None, "Creator": None, "Format": None, "Type": None}
     fig.savefig(buffer, format="svg", bbox_inches=box, metadata=about)
@@ -198,7 +210,7 @@ def _draw(fig: Figure, key: str, box: Bbox) -> str:
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
     pixels = points * 4 / 3
     # On a narrow page it shrinks, but never so far that its words cannot be read: then it scrolls.
-    size = f"width:{pixels:.0f}px;min-width:min({pixels:.0f}px,{0.62 * pixels:.0f}px)"
+    size = f"width:{scale * pixels:.1f}px;min-width:{_NARROWEST * pixels:.1f}px"
     text = text.replace("<svg", f'<svg style="{size}" aria-hidden="true" focusable="false"', 1)
     return _own_ids(text.replace(INK, "currentColor"), key).strip()
 
@@ -280,12 +292,16 @@ def _formatted(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
 
 
 #: Numbers, intervals, shares, counts such as 3 / 20, p-values: what is aligned right.
-_NUMBER = re.compile(r"[-+\d.,eE%/\[\]; ]+|-|")
+_NUMBER = re.compile(r"[-+\d.,eE%/\[\]; ]+(?:[kMGT]?B)?|-|")
+
+#: Letters from which on the head of a row keeps some width.
+_WORDY = 24
 
 
 def _table_html(frame: pd.DataFrame, name: str) -> str:
     first, *others = frame.columns
     numeric = [c for c in others if all(_NUMBER.fullmatch(_words(v)) for v in frame[c])]
+    frame = frame.assign(**{c: frame[c].map(_kept) for c in frame if c not in numeric})
     rows = frame.set_index(first)
     rows.index.name = None
     # Rows with the same head, as in long tables, are told apart by their place.
@@ -293,7 +309,8 @@ def _table_html(frame: pd.DataFrame, name: str) -> str:
     classes = pd.DataFrame("", rows.index, rows.columns)
     classes[numeric] = "sc-number"
     style = rows.style.set_td_classes(classes).format_index(lambda i: frame[first].iloc[i])
-    style = style.set_table_attributes('class="sc-rows"').set_uuid(name)
+    wordy = any(len(_words(head)) >= _WORDY for head in frame[first])
+    style = style.set_table_attributes(f'class="sc-rows{" sc-long" * wordy}"').set_uuid(name)
     text = style.to_html(cell_ids=False)
     text = re.sub(r"<style.*?</style>", "", text, flags=re.DOTALL)
     text = re.sub(r' id="T_[^"]*"', "", text)
@@ -307,6 +324,23 @@ def _table_html(frame: pd.DataFrame, name: str) -> str:
 
 def _cell(found: re.Match) -> str:
     return f'<td class="{found[1]}">' if found[1] else "<td>"
+
+
+#: What is not to be broken in a line of words: an interval, a small number, an operator's name.
+_WHOLE = re.compile(r"\[[-+\d.]+, [-+\d.]+\]|\b\d+e-\d+|\b(?:sc|bias)-[\w-]+(?:[:,][\w=.-]+)*")
+
+
+def _kept(text: str) -> str:
+    """Keep in one piece what a line must not break, in words that are not HTML."""
+    if "<" in text:
+        return text
+    return _WHOLE.sub(lambda m: _pieces(m[0]), text)
+
+
+def _pieces(text: str) -> str:
+    """Let an operator's name break before an option, and nowhere else."""
+    parts = [text] if text.startswith("[") else re.split(r"(?<=[:,])", text)
+    return "<wbr>".join(f'<span class="sc-keep">{part}</span>' for part in parts)
 
 
 def _words(value: str) -> str:

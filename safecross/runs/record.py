@@ -98,7 +98,7 @@ class Record:
         if not self._sessions:  # killed after the last pair, before its note
             return f"{what} on {self.manifest['machine']}."
         last = self._sessions[-1]
-        how = f"{last['workers']} worker(s)"
+        how = f"{last['workers']} worker{'s' if last['workers'] > 1 else ''}"
         if len(self._sessions) > 1:
             how = f"{len(self._sessions)} sessions, in all"
         return (

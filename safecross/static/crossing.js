@@ -361,7 +361,7 @@ async function startCrossing(panel, data) {
   panel.append(
     makeHead(
       "Draw a digit: two networks and their child say what it is",
-      "The child takes every weight from both parents: 1 − t of a's, t of b's. Slide t, and choose " +
+      "Each weight of the child is a mix of its parents' weights: 1 − t parts of a, t parts of b. Slide t, and choose " +
         "how the parents' neurons are lined up before they are mixed.",
     ),
     make(

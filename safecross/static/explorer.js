@@ -104,7 +104,7 @@ function startExplorer(panel, data) {
   panel.append(
     makeHead(
       "How good is the child of two networks?",
-      "The child takes every weight from both parents: 1 − t of a's, t of b's. Slide t, and choose " +
+      "Each weight of the child is a mix of its parents' weights: 1 − t parts of a, t parts of b. Slide t, and choose " +
         "how the parents' neurons are lined up before they are mixed.",
     ),
     makeChoice("Data set", datasets, 0, (i) => update({ set: i })),
