@@ -240,4 +240,4 @@ plots.table(
 #
 # </details>
 #
-# **Next:** [How to run and rerun](../book/running.md)
+# **Next:** [Align any PyTorch model](15-any-model.ipynb)

@@ -9,9 +9,9 @@
 # - **You need** groups and new statistics from [chapter 15](15-any-model.ipynb).
 # - **Runtime:** seconds. The published records are read.
 #
-# The paper names convolutional networks as future work (Section 6 of
-# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197)). This chapter reads records only; it takes
-# no data of your own (`-p dataset own.npz` is for chapter 15).
+# This chapter covers future work of Section 6 of
+# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197). It reads records only and takes no data of
+# your own; chapter 15 does (`-p dataset own.npz`).
 
 # %% tags=["remove-cell"]
 # On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
@@ -210,4 +210,4 @@ plots.table(
 #
 # </details>
 #
-# **Next:** [Run it at any scale](14-scale.ipynb)
+# **Next:** [How to run and rerun](../book/running.md)

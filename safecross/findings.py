@@ -939,13 +939,17 @@ def _(found: Published) -> str:
 def _(found: Published) -> str:
     records = _modules(found)
     transformer = records["transformer on MNIST"]
+    aligned = _accuracy(transformer, "sc-pwc")
+    _must(aligned < 0.5 * _parents(transformer, "accuracy"), "transformers stay far from parents")
     return (
-        "## Alignment lifts the middle in every network, and not to the same height\n\n"
+        "## Alignment mends networks with layer norms, and not transformers\n\n"
         f"Halfway between two networks with layer norms, SC-PwC reaches "
-        f"{_accuracy(records['mlp on MNIST'], 'sc-pwc'):.1%}; between two transformers "
-        f"{_accuracy(transformer, 'sc-pwc'):.1%}, where naive crossover has "
-        f"{_accuracy(transformer, 'naive'):.1%} and the parents "
-        f"{_parents(transformer, 'accuracy'):.1%}."
+        f"{_accuracy(records['mlp on MNIST'], 'sc-pwc'):.1%} of the test images, the parents "
+        f"{_parents(records['mlp on MNIST'], 'accuracy'):.1%}. Between two transformers it reaches "
+        f"{aligned:.1%} and naive crossover {_accuracy(transformer, 'naive'):.1%}, the parents "
+        f"{_parents(transformer, 'accuracy'):.1%}. A transformer's blocks all read and write one "
+        "stream of numbers, whose order must serve all of them, and which we look at in one place, "
+        "the last."
     )
 
 
@@ -971,10 +975,11 @@ def _(found: Published) -> str:
     for name, record in records.items():
         anew = REESTIMATED if f"sc-pwc{REESTIMATED}" in record.config.operators else ""
         result = order(record, f"sc-pwc{anew}", f"sc-cca{anew}")
-        _must(result.answer == "yes", f"SC-PwC above SC-CCA on {name}")
+        expected = "undecided" if name.startswith("transformer") else "yes"
+        _must(result.answer == expected, f"SC-PwC above SC-CCA on {name}: {expected}")
         lines.append(f"{name} {result.wins} of {result.pairs}")
     return (
-        "## SC-PwC is above SC-CCA everywhere: no sign of SC-CCA for deep networks\n\n"
+        "## SC-CCA is nowhere above SC-PwC: no sign of SC-CCA for deep networks\n\n"
         "The paper finds SC-CCA better on its deeper network, for CIFAR-10, and SC-PwC on the "
         "shallow one. Pairs in which SC-PwC's child is more accurate at t = 0.5, with new "
         f"statistics where there are batch norms: {'; '.join(lines)}."
