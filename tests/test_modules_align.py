@@ -10,12 +10,13 @@ from zoo import Of, grouped_resnet
 
 import safecross
 from safecross import OPERATORS, LayerPair, Move, Network, Spec, align, load_data, trace
+from safecross.maps import indices_of, move_axis, move_state
 from safecross.modules import Linear, Permutation, Scaling, Selection, group_pairs
 from safecross.modules.batches import batches
-from safecross.modules.maps import indices_of, move_axis, move_state, network_of, state_of
 from safecross.modules.moments import Moments, StreamedPair
 from safecross.modules.proof import random_maps
-from safecross.modules.spec import Axis, Group
+from safecross.spec import Axis, Group
+from safecross.states import network_of, state_of
 
 
 def mlp(seed: int, widths=(6, 9, 7, 4)) -> Network:

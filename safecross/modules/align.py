@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from ..correlation import LayerPair
+from ..maps import Permutation, Selection, indices_of
 from ..matching import Matching
 from ..operators import get_operator, match_layers
+from ..spec import Axis, Spec
 from .batches import batches
 from .graph import Graph, read_graph, run_graph
-from .maps import Move, Permutation, Selection, indices_of
+from .maps import Move
 from .moments import Moments, StreamedPair
-from .spec import Axis, Spec
 from .trace import Walk, check_finite, tied
 
 __all__ = ["align", "group_pairs"]
