@@ -24,8 +24,14 @@ from .matching import (
 from .metrics import SOFTMAX, accuracy, cross_entropy, evaluate
 from .modules import Move, Spec, assert_function_preserved, load_spec, trace
 from .network import Network, check_same_architecture, initialise, load_network, stack
-from .operators import OPERATORS, Operator, align_layers, get_operator, layer_pairs
+from .operators import align_layers, layer_pairs
+from .registry import METHODS, OPERATORS, Method, Operator, get_operator
+from .repair import ensemble_curve, repair
+from .responses import MontanaDavis, Random
+from .soft import CcaMerge, HardCca
 from .store import DamagedFile, StoreError
 from .training import train
+from .transport import OptimalTransport
+from .weights import WeightMatching
 
 __version__ = "0.1.0"

@@ -161,9 +161,9 @@ class Linear:
 
     Attributes
     ----------
-    matrix : torch.Tensor, shape (..., p, p)
+    matrix : torch.Tensor, shape (..., p, q)
         Row j holds the weights of the new neuron j.
-    back : torch.Tensor, shape (..., p, p)
+    back : torch.Tensor, shape (..., q, p)
         What the axes that read are multiplied by: the inverse, or a pseudo-inverse.
     """
 
@@ -172,13 +172,13 @@ class Linear:
 
     @classmethod
     def of(cls, matrix) -> "Linear":
-        """Return the map of a square matrix, its pseudo-inverse for what reads."""
+        """Return the map of a matrix, its pseudo-inverse for what reads."""
         matrix = torch.as_tensor(matrix)
         return cls(matrix, torch.linalg.pinv(matrix))
 
     @property
     def size(self) -> int:
-        """Number of neurons."""
+        """Number of neurons q that it takes."""
         return self.matrix.shape[-1]
 
     def inverse(self) -> "Linear":
