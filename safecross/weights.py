@@ -11,9 +11,15 @@ from . import checks
 from .maps import Permutation, indices_of, move_state
 from .problem import Problem
 from .registry import Method, register
-from .spec import Group, Spec
+from .spec import Axis, Group, Spec
 
-__all__ = ["WeightMatching", "match_weights", "weight_similarity"]
+__all__ = [
+    "WeightMatching",
+    "match_weights",
+    "neuron_slices",
+    "weight_similarity",
+    "weights_of",
+]
 
 _SWEEPS = 100
 _GAIN = 1e-12  # of the largest value that the objective can have
@@ -61,7 +67,7 @@ class WeightMatching(Method):
 
     def __call__(self, problem: Problem) -> list[Permutation]:
         """Return the permutation of each hidden layer."""
-        a, b = _weights(problem.spec, problem.state_a), _weights(problem.spec, problem.state_b)
+        a, b = weights_of(problem.spec, problem.state_a), weights_of(problem.spec, problem.state_b)
         rng = np.random.default_rng(self.seed)
         found = [match_weights(problem.spec, a, b, rng) for _ in range(self.restarts + 1)]
         orders, _ = max(found, key=lambda one: one[1][-1])
@@ -138,7 +144,6 @@ def weight_similarity(group: Group, state_a: Mapping, state_b: Mapping) -> torch
 
     Examples
     --------
-    >>> from safecross.spec import Axis
     >>> state = {"bias": torch.tensor([1.0, 2.0])}
     >>> weight_similarity(Group(2, (Axis("bias", -1, "out"),)), state, state)
     tensor([[1., 2.],
@@ -147,7 +152,9 @@ def weight_similarity(group: Group, state_a: Mapping, state_b: Mapping) -> torch
     total = torch.zeros(group.size, group.size, dtype=torch.float64)
     for axis in group.axes:
         if axis.role != "buffer":
-            a, b = (_slices(state[axis.tensor], axis, group.size) for state in (state_a, state_b))
+            a, b = (
+                neuron_slices(state[axis.tensor], axis, group.size) for state in (state_a, state_b)
+            )
             total += a @ b.mT
     return total
 
@@ -159,14 +166,38 @@ def _best_step(group: Group, state_a: Mapping, moved: Mapping) -> torch.Tensor:
     return torch.as_tensor(linear_sum_assignment(similarity, maximize=True)[1])
 
 
-def _slices(tensor: torch.Tensor, axis, size: int) -> torch.Tensor:
-    """Return what belongs to each neuron along an axis, one a row."""
+def neuron_slices(tensor: torch.Tensor, axis: Axis, size: int) -> torch.Tensor:
+    """Return what belongs to each neuron along an axis, one neuron a row.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        That the axis names.
+    axis : Axis
+        Of a group.
+    size : int
+        Neurons of the group.
+
+    Examples
+    --------
+    >>> neuron_slices(torch.tensor([[1, 2], [3, 4], [5, 6]]), Axis("weight", -1, "in"), 2)
+    tensor([[1, 3, 5],
+            [2, 4, 6]])
+    """
     values = tensor.movedim(axis.dim, 0)[indices_of(axis, size)]
     return values.movedim(1, 0).reshape(size, -1)
 
 
-def _weights(spec: Spec, state: Mapping) -> dict[str, torch.Tensor]:
-    """Return the weights that a group moves, in float64 on the CPU; buffers are left out."""
+def weights_of(spec: Spec, state: Mapping) -> dict[str, torch.Tensor]:
+    """Return the tensors that the groups move, float64 on the CPU; buffers, no weights, are 0.
+
+    Parameters
+    ----------
+    spec : Spec
+        Groups of the model.
+    state : mapping of str to torch.Tensor
+        Its tensors by name.
+    """
     axes = [axis for group in spec.groups.values() for axis in group.axes]
     buffers = {axis.tensor for axis in axes if axis.role == "buffer"}
     names = {axis.tensor for axis in axes}

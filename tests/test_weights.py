@@ -12,7 +12,13 @@ from safecross import METHODS, Network, align, permute, trace
 from safecross.maps import Permutation, move_state
 from safecross.spec import Axis, Group, Spec
 from safecross.states import spec_of_network, state_of
-from safecross.weights import WeightMatching, match_weights, weight_similarity
+from safecross.weights import (
+    WeightMatching,
+    match_weights,
+    neuron_slices,
+    weight_similarity,
+    weights_of,
+)
 
 
 def agreement(a: Network, b: Network) -> float:
@@ -151,3 +157,13 @@ def test_similarity_is_of_incoming_outgoing_weights_and_biases(make_network):
 def test_options_are_checked(options):
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be a whole number >= 0"):
         WeightMatching(**options)
+
+
+def test_buffers_are_no_weights_and_repeats_belong_to_their_neuron():
+    axes = (Axis("w", -1, "in", step=2, repeats=((2, 1),)), Axis("mean", -1, "buffer"))
+    spec = Spec("", {"g": Group(3, axes)}, shapes={"w": (1, 6), "mean": (3,)})
+    state = {"w": torch.arange(6.0)[None], "mean": torch.ones(3), "other": torch.ones(1)}
+    found = weights_of(spec, state)
+    assert found["mean"].tolist() == [0, 0, 0]
+    assert set(found) == {"w", "mean"} and found["w"].dtype == torch.float64
+    assert neuron_slices(state["w"], axes[0], 3).tolist() == [[0, 1], [2, 3], [4, 5]]
