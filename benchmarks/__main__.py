@@ -48,10 +48,10 @@ from safecross.config import parse_operator
 from safecross.correlation import alignment_memory
 from safecross.costs import measure_costs
 from safecross.crossover import GRID
-from safecross.experiment import committed_folder, machine_name, peak_memory, run
 from safecross.linalg import product_rate
 from safecross.operators import OPERATORS
 from safecross.paper import MAIN, main_config, sc_cca
+from safecross.runs import committed_folder, machine_name, peak_memory, run
 from safecross.store import save_json
 from safecross.training import training_operations
 

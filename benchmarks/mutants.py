@@ -86,59 +86,59 @@ _PROTOCOL = "test_experiment.py::test_"
 
 #: Module, old text (found once), new text, tests.
 NAMED = [
-    ("experiment", "(between.max(axis=1) >", "(abs(between).max(axis=1) >", _COUNTS),
-    ("experiment", "(between.max(axis=1) >", "(between.max(axis=0) >", _COUNTS),
-    ("experiment", "(between.max(axis=0) >", "(between.max(axis=1) >", _COUNTS),
+    ("pairs", "(between.max(axis=1) >", "(abs(between).max(axis=1) >", _COUNTS),
+    ("pairs", "(between.max(axis=1) >", "(between.max(axis=0) >", _COUNTS),
+    ("pairs", "(between.max(axis=0) >", "(between.max(axis=1) >", _COUNTS),
     (
-        "experiment",
+        "pairs",
         "(between[matched.la, matched.lb] > THRESHOLD)",
         "(between[matched.la, matched.lb] > 0.5)",
         _COUNTS,
     ),
     (
-        "experiment",
+        "pairs",
         "between[matched.la, matched.lb].mean()",
         "between[matched.la, matched.lb].max()",
         _COUNTS,
     ),
     (
-        "experiment",
+        "pairs",
         "result.correlations > THRESHOLD",
         "result.correlations > 0.1",
         _COUNTS,
     ),
     (
-        "experiment",
+        "pairs",
         '"dead neurons of a": (pair.scale_a == 0)',
         '"dead neurons of a": (pair.scale_b == 0)',
         _COUNTS,
     ),
-    ("experiment", "LayerPair(la, lb) for la, lb", "LayerPair(lb, la) for la, lb", _COUNTS),
-    ("experiment", "bartlett_test(result)", "bartlett_test(result, 0.5)", _COUNTS),
-    ("experiment", "THRESHOLD = 0.7", "THRESHOLD = 0.3", _COUNTS),
+    ("pairs", "LayerPair(la, lb) for la, lb", "LayerPair(lb, la) for la, lb", _COUNTS),
+    ("pairs", "bartlett_test(result)", "bartlett_test(result, 0.5)", _COUNTS),
+    ("pairs", "THRESHOLD = 0.7", "THRESHOLD = 0.3", _COUNTS),
     ("store", "{name} {tensor.dtype} {tuple(tensor.shape)}", "{name} {tensor.dtype}", None),
     ("store", "{name} {tensor.dtype} {tuple(tensor.shape)}", "{name} {tuple(tensor.shape)}", None),
     ("metrics", "losses.double().mean(-1)", "losses.mean(-1).double()", None),
     (
-        "experiment",
-        '(about["parents"], about["network"]) != (mark, str(network))',
+        "runs/pairs",
+        '(about["parents"], about["network"]) != (self._parents_mark, str(network))',
         'about["network"] != str(network)',
         (f"{_PROTOCOL}a_parent_of_another_config_is_not_taken_for_ones_own",),
     ),
     (
-        "experiment",
+        "pairs",
         "(time.perf_counter() - start) / len(alone)",
         "time.perf_counter() - start",
         (f"{_PROTOCOL}each_network_of_a_population_takes_an_equal_part_of_the_time",),
     ),
     (
-        "experiment",
+        "runs/machine",
         "torch.set_num_threads(1)",
         "torch.set_num_threads(2)",
         (f"{_PROTOCOL}a_worker_computes_on_one_thread",),
     ),
     (
-        "experiment",
+        "runs/pairs",
         "/ np.maximum(1, loss)",
         "/ np.maximum(1, loss) ** 2",
         (f"{_PROTOCOL}losses_are_compared_relative_to_the_larger_of_1_and_the_loss",),
@@ -424,7 +424,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="draws them (0)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
     options = parser.parse_args(arguments)
-    mutations = [m for m in named() if m.module in (*options.modules, "experiment")]
+    mutations = [m for m in named() if m.module in options.modules or m.module not in MODULES]
     for module in options.modules:
         mutations += drawn(generated(module), options.each, options.seed)
     explained = yaml.safe_load(SURVIVORS.read_text(encoding="utf-8")) or {}

@@ -54,7 +54,7 @@ from safecross import (
     plots,
 )
 from safecross.config import Config
-from safecross.experiment import train_parents
+from safecross.pairs import train_parents
 
 config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed=seed)
 

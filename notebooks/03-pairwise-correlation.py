@@ -53,7 +53,7 @@ from safecross import (
     semi_match,
 )
 from safecross.config import Config
-from safecross.experiment import train_parents
+from safecross.pairs import train_parents
 
 config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed=seed)
 shown = min(n_shown, width)

@@ -58,7 +58,7 @@ from safecross import (
     plots,
 )
 from safecross.config import Config, parse_operator
-from safecross.experiment import train_parents
+from safecross.pairs import train_parents
 
 SVCCA = f"sc-cca:directions={max(width // 2, 1)}"  # the paper's 256 of 512
 operators = [SVCCA if name == "sc-cca" else name for name in OPERATORS]

@@ -63,9 +63,10 @@ from safecross import (
 from safecross.analysis import summary
 from safecross.config import Config, parse_operator
 from safecross.crossover import FirstLayer
-from safecross.experiment import load_or_run, train_parents
 from safecross.interactive import crossing
+from safecross.pairs import train_parents
 from safecross.paper import main_config
+from safecross.runs import load_or_run
 
 SVCCA = f"sc-cca:directions={max(width // 2, 1)}"  # the paper's 256 of 512
 operators = [SVCCA if name == "sc-cca" else name for name in OPERATORS]

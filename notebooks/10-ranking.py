@@ -42,9 +42,9 @@ import pandas as pd
 
 from safecross import plots
 from safecross.analysis import compare, count_text, pair_totals
-from safecross.experiment import load_or_run
 from safecross.paper import RANKING_CELLS, cell_config
 from safecross.results import say_where
+from safecross.runs import load_or_run
 
 names = list(RANKING_CELLS) if conditions == "all" else conditions.split(",")
 cells = {

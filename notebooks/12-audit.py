@@ -39,10 +39,10 @@ import pandas as pd
 
 from safecross import plots
 from safecross.analysis import compare, interval, tidy_number
-from safecross.experiment import load_or_run
 from safecross.paper import sc_cca, variant_config, variants
 from safecross.reasons import load_reasons
 from safecross.results import load_records, say_where, split_names
+from safecross.runs import load_or_run
 
 main = load_records(datasets, n_pairs, seed)
 sweep = load_records(datasets, n_pairs, seed, kind="sweep")

@@ -94,7 +94,7 @@ plots.table(
 #
 # ```python
 # from dask_jobqueue import SLURMCluster
-# from safecross.experiment import run
+# from safecross.runs import run
 # from safecross.paper import main_config
 #
 # if __name__ == "__main__":

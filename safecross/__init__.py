@@ -4,6 +4,7 @@ A reimplementation of Uriot and Izzo, "Safe Crossover of Neural Networks Through
 Alignment" (GECCO 2020), whose sections the modules follow.
 """
 
+from . import pairs as _pairs
 from .activations import activations
 from .alignment import Alignment, function_difference, permute
 from .cca import CCA, BartlettTest, bartlett_test, cca, cca_of_pair
@@ -24,6 +25,7 @@ from .matching import (
 )
 from .metrics import SOFTMAX, accuracy, cross_entropy, evaluate
 from .modules import Move, Spec, assert_function_preserved, load_spec, trace
+from .modules import pairs as _pairs_of_modules
 from .network import Network, check_same_architecture, initialise, load_network, stack
 from .operators import align_layers, layer_pairs
 from .registry import METHODS, OPERATORS, Method, Operator, get_operator
@@ -36,3 +38,36 @@ from .transport import OptimalTransport
 from .weights import WeightMatching
 
 __version__ = "0.1.0"
+
+#: What users call; the rest is there for the book and for those who look closer.
+__all__ = [
+    "OPERATORS",
+    "Alignment",
+    "Curve",
+    "DamagedFile",
+    "DataError",
+    "Dataset",
+    "Move",
+    "Network",
+    "Spec",
+    "StoreError",
+    "activations",
+    "align",
+    "assert_function_preserved",
+    "barrier",
+    "cca",
+    "correlation",
+    "crossover_curve",
+    "evaluate",
+    "function_difference",
+    "initialise",
+    "interpolate",
+    "load_data",
+    "load_network",
+    "load_spec",
+    "permute",
+    "repair",
+    "stack",
+    "trace",
+    "train",
+]

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from . import checks
-from .experiment import Record
+from .runs import Record
 
 __all__ = [
     "Comparison",

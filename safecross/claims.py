@@ -17,8 +17,8 @@ from .analysis import (
     share_interval,
 )
 from .analysis import tidy_number as tidy
-from .experiment import Record
 from .paper import RIDGES, sc_cca
+from .runs import Record
 
 __all__ = ["CLAIMS", "VERDICTS", "Claim", "judge_claims"]
 

@@ -1,13 +1,14 @@
 """The command line: ``safecross``, also ``python -m safecross``."""
 
 import argparse
+import importlib
 import math
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, checks, config, costs, data, engine, experiment, paper
+from . import __version__, checks, config, costs, data, engine, paper, runs
 from .alignment import Alignment
 from .crossover import interpolate
 from .metrics import evaluate
@@ -177,7 +178,9 @@ def _add_crossover(commands) -> None:
         _crossover,
         "  safecross crossover A.safetensors B.safetensors --data mnist -o CHILD.safetensors\n"
         "  safecross crossover A.safetensors B.safetensors --data my.npz --t 0.3 \\\n"
-        "      --operator sc-cca:directions=64,leftover=correlation -o CHILD.safetensors",
+        "      --operator sc-cca:directions=64,leftover=correlation -o CHILD.safetensors\n"
+        "  safecross crossover A.safetensors B.safetensors --model my_package.my_net:build \\\n"
+        "      --data my.npz --reestimate -o CHILD.safetensors",
     )
     command.add_argument("parents", nargs=2, metavar="PARENT", help="safetensors of a network")
     command.add_argument(
@@ -185,6 +188,17 @@ def _add_crossover(commands) -> None:
     )
     command.add_argument("--operator", default="sc-pwc", help="default: %(default)s")
     command.add_argument("--t", type=float, default=0.5, help="crossover point, default 0.5")
+    command.add_argument(
+        "--model",
+        metavar="MODULE:FUNCTION",
+        help="the parents are state dicts of the module that this function without arguments "
+        "returns; it takes images of shape (n, channels, height, width), or rows of numbers",
+    )
+    command.add_argument(
+        "--reestimate",
+        action="store_true",
+        help="estimate the offspring's batch norms anew on the training split; with --model",
+    )
     command.add_argument("-o", "--output", required=True, help="the offspring's file")
     command.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
@@ -194,6 +208,11 @@ def _crossover(options) -> None:
     if output.exists() and not options.overwrite:
         raise _Mistake(f"{output} exists already; give --overwrite to replace it")
     name, settings = config.parse_operator(options.operator)
+    if options.model:
+        _crossover_modules(options, name, settings)
+        return
+    if options.reestimate:
+        raise _Mistake("--reestimate is for parents with batch norms: give their --model")
     a, b = (load_network(path) for path in options.parents)
     found = data.load_data(options.data)
     x, y = found.split("test")
@@ -205,6 +224,52 @@ def _crossover(options) -> None:
         {"operator": options.operator, "t": options.t, "data": found.fingerprint},
     )
     print(f"wrote {output}")
+
+
+def _crossover_modules(options, operator: str, settings: dict) -> None:
+    from . import modules
+
+    build = _imported(options.model)
+    a, b = (modules.load_state(build(), path).eval() for path in options.parents)
+    found = data.load_data(options.data)
+    (x, y), seen = _as_images(found, "test"), _as_images(found, "train")[0]
+    spec = modules.trace(a, x[:2])
+    print(spec.describe())
+    move = modules.align(b, a, x, spec, operator, **settings)
+    start = move.reference(a) if move.reference else a
+    anew = seen if options.reestimate else None
+    child = modules.interpolate(start, move(b), options.t, anew)
+    shown = {"parent a": a, "parent b": b, f"child (t = {options.t:g})": child}
+    for name, model in shown.items():
+        loss, accuracy = modules.evaluate(model, x, y)
+        print(f"{name:16} loss {loss:.4f}  accuracy {accuracy:.4f}")
+    about = {"operator": options.operator, "t": options.t, "data": found.fingerprint}
+    modules.save_state(child, options.output, about)
+    print(f"wrote {options.output}")
+
+
+def _imported(text: str):
+    """Return the function that ``package.module:function`` names."""
+    module, colon, name = text.partition(":")
+    if not colon or not module or not name:
+        raise _Mistake(f"--model must be package.module:function; found {text!r}")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # as `python -m` has it: a file beside the weights will do
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise _Mistake(f"--model {text}: {error}") from error
+    except AttributeError:
+        raise _Mistake(f"--model {text}: the module {module} has no {name}") from None
+
+
+def _as_images(found: data.Dataset, split: str):
+    """Return a split's examples as modules take them, channels first, and its labels."""
+    x, y = found.split(split)
+    x = x.view(len(x), *found.image_shape)
+    if x.ndim == 3:
+        x = x.unsqueeze(-1)
+    return (x.movedim(-1, 1).contiguous() if x.ndim == 4 else x), y
 
 
 def _report(alignment: Alignment, networks: dict[str, Network], x, y) -> None:
@@ -305,7 +370,7 @@ def _run(options) -> None:
         _say_what_bfloat16_does()
     if options.backend != "dask":  # whose workers, not this machine, need the device
         checks.as_device(options.device)
-    record = experiment.run(
+    record = runs.run(
         _config(options),
         workers=options.workers,
         shard=shard,
@@ -337,7 +402,7 @@ def _shard(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _print_record(record: experiment.Record) -> None:
+def _print_record(record: runs.Record) -> None:
     print(record.describe())
     loss, accuracy = record.at(0.5, "loss"), record.at(0.5, "accuracy")
     print(f"{'operator at t = 0.5':40} {'loss':>8} {'accuracy':>9}")
@@ -369,7 +434,7 @@ def _add_merge(commands) -> None:
 
 
 def _merge(options) -> None:
-    _print_record(experiment.merge(_config(options), sources=options.sources))
+    _print_record(runs.merge(_config(options), sources=options.sources))
 
 
 def _add_runs(commands) -> None:
@@ -383,9 +448,9 @@ def _add_runs(commands) -> None:
 
 
 def _runs(options) -> None:
-    records = experiment.list_records()
+    records = runs.list_records()
     if records.empty:
-        print(f"no records in {experiment.committed_folder()} or {experiment.runs_folder()}")
+        print(f"no records in {runs.committed_folder()} or {runs.runs_folder()}")
     else:
         shown = records.drop(columns="problem")
         print(shown.to_string(index=False, na_rep="?"))
@@ -407,11 +472,11 @@ def _add_publish(commands) -> None:
 
 def _publish(options) -> None:
     if options.record:
-        found = (experiment.load_record(_record_folder(name)) for name in options.record)
+        found = (runs.load_record(_record_folder(name)) for name in options.record)
     else:
-        found = (experiment.load_or_run(settings) for settings in paper.published_configs())
+        found = (runs.load_or_run(settings) for settings in paper.published_configs())
     for record in found:
-        print(experiment.publish(record), flush=True)
+        print(runs.publish(record), flush=True)
 
 
 def _add_verify(commands) -> None:
@@ -443,14 +508,14 @@ def _verify(options) -> int:
         raise _Mistake(f"--tolerance must be finite and >= 0; found {options.tolerance:g}")
     checks.whole_number("--seed", options.seed, 0)
     names = options.record or [
-        experiment.record_name(paper.main_config(name)) for name in ("mnist", "cifar10")
+        runs.record_name(paper.main_config(name)) for name in ("mnist", "cifar10")
     ]
     return max(_verify_one(_record_folder(name), options) for name in names)
 
 
 def _verify_one(folder: Path, options) -> int:
-    record = experiment.load_record(folder)
-    table = experiment.verify(
+    record = runs.load_record(folder)
+    table = runs.verify(
         record,
         n_pairs=options.pairs,
         seed=options.seed,
@@ -471,12 +536,12 @@ def _verify_one(folder: Path, options) -> int:
 def _record_folder(name: str) -> Path:
     for folder in (
         Path(name),
-        experiment.committed_folder() / name,
-        experiment.runs_folder() / "records" / name,
+        runs.committed_folder() / name,
+        runs.runs_folder() / "records" / name,
     ):
         if (folder / "manifest.json").is_file():
             return folder
-    raise _Mistake(checks.unknown("record", name, experiment.list_records()["record"]))
+    raise _Mistake(checks.unknown("record", name, runs.list_records()["record"]))
 
 
 # book -----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ __all__ = [
     "INPUTS",
     "PRODUCTS",
     "Config",
+    "config_hash",
     "literal",
     "network_seed",
     "parse_operator",
@@ -243,7 +244,7 @@ class Config:
             Of the data set, which then stands for its name or path, so that a file may be moved
             but not changed.
         """
-        return _hash({**self.to_dict(), "dataset": fingerprint or self.dataset})
+        return config_hash({**self.to_dict(), "dataset": fingerprint or self.dataset})
 
     def parents_hash(self, fingerprint: str) -> str:
         """Return 12 hexadecimal digits that name the parents of this config.
@@ -252,7 +253,7 @@ class Config:
         """
         names = ("hidden", "epochs", "seed", "batch_size", "learning_rate", "products", "inputs")
         values = self.to_dict()
-        return _hash({**{name: values[name] for name in names}, "dataset": fingerprint})
+        return config_hash({**{name: values[name] for name in names}, "dataset": fingerprint})
 
 
 def _number(name: str, value) -> float:
@@ -265,13 +266,22 @@ def _number(name: str, value) -> float:
     return number
 
 
-def _hash(content: dict) -> str:
+def config_hash(content: dict) -> str:
+    """Return 12 hexadecimal digits that name what a config's fields say.
+
+    Examples
+    --------
+    >>> config_hash({"epochs": 1, "seed": 0}) == config_hash({"seed": 0, "epochs": 1})
+    True
+    """
     text = json.dumps({**content, "format": _FORMAT}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def network_seed(config: Config, network: int) -> int:
+def network_seed(config, network: int) -> int:
     """Return the seed of one network, in [0, 2^63), independent of the number of networks.
+
+    `config` is anything that has a `seed`, such as a `Config`.
 
     Examples
     --------

@@ -13,8 +13,8 @@ from safetensors.torch import save
 from . import checks, store
 from .cca import cca_of_pair
 from .correlation import LayerPair
-from .experiment import PRODUCT_SIZE, Record, committed_folder, tasks
 from .matching import match_components, match_one_to_one
+from .runs import PRODUCT_SIZE, Record, committed_folder, tasks
 from .training import training_operations
 
 __all__ = [

@@ -25,9 +25,9 @@ from . import paper
 from .analysis import Comparison, Interval, compare, interval, pair_totals, ratio_interval
 from .claims import VERDICTS, judge_claims
 from .costs import load_benchmark, project
-from .experiment import Record, committed_folder, load_or_run
 from .plots import main_result
 from .reasons import load_reasons
+from .runs import Record, committed_folder, load_or_run
 
 __all__ = ["FINDINGS", "Published", "answers", "main", "write_findings"]
 

@@ -22,10 +22,10 @@ from matplotlib.figure import Figure
 
 from .alignment import Alignment
 from .crossover import GRID, crossover_curve
-from .experiment import Record
 from .metrics import evaluate
 from .network import Network, check_same_architecture
 from .plots.page import INK, colour, figure, svg
+from .runs import Record
 
 __all__ = [
     "crossing",

@@ -25,12 +25,13 @@ from .config import parse_operator
 from .correlation import LayerPair
 from .crossover import interpolate
 from .data import load_data
-from .experiment import committed_folder, machine_name, progress_bar, train_parents
 from .matching import Matching, complete, match_components, match_one_to_one
 from .metrics import SOFTMAX, cross_entropy
 from .network import Network
 from .operators import align_layers, layer_pairs
+from .pairs import train_parents
 from .paper import main_config, sc_cca
+from .runs import committed_folder, machine_name, progress_bar
 
 __all__ = [
     "chosen_and_left",

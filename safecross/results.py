@@ -9,8 +9,8 @@ from IPython.display import Markdown, display
 from . import paper
 from .claims import judge_claims
 from .data.catalogue import KNOWN
-from .experiment import Record, committed_folder, load_or_run
 from .plots import table
+from .runs import Record, committed_folder, load_or_run
 
 __all__ = ["load_records", "measured_and_published", "roles", "say_where", "split_names"]
 

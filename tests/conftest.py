@@ -9,8 +9,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from safecross import Network, experiment, initialise
+from safecross import Network, initialise
 from safecross.config import Config
+from safecross.runs import Record, load_record, machine, run
 
 settings.register_profile(
     "safecross",
@@ -100,16 +101,16 @@ def small_run(small_config, tmp_path_factory) -> Path:
     """Run it once, in a folder that no test may change."""
     folder = tmp_path_factory.mktemp("small-run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "product_rate", lambda *_, **__: 1e9)
-        experiment.run(small_config, workers=1, folder=folder)
+        patch.setattr(machine, "product_rate", lambda *_, **__: 1e9)
+        run(small_config, workers=1, folder=folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def small_record(small_run) -> experiment.Record:
+def small_record(small_run) -> Record:
     """Return its record."""
     (folder,) = (small_run / "records").iterdir()
-    return experiment.load_record(folder)
+    return load_record(folder)
 
 
 @pytest.fixture
@@ -117,9 +118,9 @@ def runs(tmp_path, monkeypatch) -> Path:
     """Lead a test's runs to a folder of its own, beside one of published records."""
     monkeypatch.setenv("SAFECROSS_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("SAFECROSS_PROGRESS", "0")
-    monkeypatch.setattr(experiment, "committed_folder", lambda: tmp_path / "published")
+    monkeypatch.setattr("safecross.runs.folder.PUBLISHED", tmp_path / "published")
     # The machine's rate, for the manifest, takes seconds to measure.
-    monkeypatch.setattr(experiment, "product_rate", lambda *_, **__: 1e9)
+    monkeypatch.setattr(machine, "product_rate", lambda *_, **__: 1e9)
     return tmp_path / "runs"
 
 
@@ -131,7 +132,7 @@ def _make_record(
     counts=None,
     seconds=None,
     **fields,
-) -> experiment.Record:
+) -> Record:
     """Make a record of known numbers: at t = 0.5 what is given, at t = 0 and 1 the parents'.
 
     Numbers hold for each pair, lists go pair by pair.
@@ -163,12 +164,14 @@ def _make_record(
         for name, values in (seconds or {}).items()
     ]
     fields = {"dataset": "mnist", "hidden": (512,), "epochs": 5, **fields}
-    return experiment.Record(
+    return Record(
         config=Config(n_pairs=n, operators=tuple(loss), t=(0, 0.5, 1), **fields),
-        curves=pd.DataFrame(curves, columns=["pair", "operator", "t", "loss", "accuracy"]),
-        pairs=pd.DataFrame(pairs),
-        statistics=pd.DataFrame(statistics, columns=["pair", "layer", "statistic", "value"]),
-        timings=pd.DataFrame(timings, columns=["pair", "step", "seconds"]),
+        tables={
+            "curves": pd.DataFrame(curves, columns=["pair", "operator", "t", "loss", "accuracy"]),
+            "pairs": pd.DataFrame(pairs),
+            "statistics": pd.DataFrame(statistics, columns=["pair", "layer", "statistic", "value"]),
+            "timings": pd.DataFrame(timings, columns=["pair", "step", "seconds"]),
+        },
         manifest={"machine": "none", "sessions": [], "data_fingerprint": "by hand"},
         folder=Path("by hand"),
     )

@@ -20,7 +20,6 @@ from safecross import (
     align,
     cli,
     evaluate,
-    experiment,
     interpolate,
     load_data,
     load_network,
@@ -28,6 +27,7 @@ from safecross import (
     store,
 )
 from safecross.cli import main
+from safecross.runs import committed_folder, load_record
 
 (_SUBPARSERS,) = [a for a in cli._parser()._actions if a.choices]
 COMMANDS = tuple(_SUBPARSERS.choices)
@@ -295,7 +295,7 @@ def test_ones_own_data_of_any_shape_run_to_the_end(tmp_path, runs, capsys, shape
     words = ["run", str(tmp_path / "mine.npz"), "--widths", "5,4", "--pairs", "2", "--epochs", "1"]
     assert main([*words, "--workers", "1", "--operators", "naive", "sc-pwc"]) == 0
     (folder,) = (runs / "records").iterdir()
-    record = experiment.load_record(folder)
+    record = load_record(folder)
     assert record.manifest["widths"] == [np.prod(shape), 5, 4, 5]
     out = capsys.readouterr().out.splitlines()
     assert out[0] == record.describe()
@@ -450,11 +450,11 @@ def test_shards_of_other_machines_are_merged(own_data, runs, tmp_path, capsys, m
 
 
 def test_a_record_is_published_by_name_in_place_of_what_is_there(copied, capsys):
-    target = experiment.committed_folder() / copied.name
+    target = committed_folder() / copied.name
     for _ in range(2):
         assert main(["publish", str(copied)]) == 0
         assert capsys.readouterr().out == f"{target}\n"
-        assert experiment.load_record(target).config.n_pairs == 4
+        assert load_record(target).config.n_pairs == 4
         (target / "curves.parquet").write_bytes(b"damaged")
     assert main(["publish", "own-nothing"]) == 1
     assert "unknown record 'own-nothing'" in one_line(capsys)
@@ -463,7 +463,9 @@ def test_a_record_is_published_by_name_in_place_of_what_is_there(copied, capsys)
 def test_what_bfloat16_does_is_said_before_it_is_done(own_data, runs, capsys, monkeypatch):
     words = [str(own_data), "--pairs", "1", "--epochs", "1", "--widths", "4", "--workers", "1"]
     told = []
-    monkeypatch.setattr(experiment, "run", lambda *_, **__: told.append(capsys.readouterr().err))
+    published = Path(cli.__file__).parents[1] / "book" / "results"
+    monkeypatch.setattr("safecross.runs.folder.PUBLISHED", published)
+    monkeypatch.setattr(cli.runs, "run", lambda *_, **__: told.append(capsys.readouterr().err))
     assert main(["run", *words, "--operators", "naive", "--products", "bfloat16"]) == 0
     assert re.search(r"on mnist, \d+ pairs: parents' loss 0\.\d{4} with float32, 0\.\d{4}", told[0])
     assert "on cifar10" in told[0]
@@ -475,7 +477,7 @@ def test_want_of_memory_is_one_line(own_data, runs, capsys, monkeypatch):
     def exhaust(*arguments, **options):
         raise MemoryError("aligning layers of 4 neurons needs 9 GiB; found 1 GiB free")
 
-    monkeypatch.setattr(experiment, "run", exhaust)
+    monkeypatch.setattr(cli.runs, "run", exhaust)
     assert main(["run", str(own_data)]) == 1
     assert "needs 9 GiB" in one_line(capsys)
 
@@ -527,7 +529,7 @@ def test_ctrl_c_is_one_line_too(runs, own_data, capsys, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment, "run", interrupt)
+    monkeypatch.setattr(cli.runs, "run", interrupt)
     assert main(["run", str(own_data)]) == 130
     assert capsys.readouterr().err == "safecross: interrupted; what was finished is kept\n"
 

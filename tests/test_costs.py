@@ -17,7 +17,7 @@ from safecross.costs import (
     project,
     training_share,
 )
-from safecross.experiment import PRODUCT_SIZE, tasks
+from safecross.runs import PRODUCT_SIZE, tasks
 from safecross.training import training_operations
 
 STEPS = {

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2
 from statsmodels.multivariate.cancorr import CanCorr
 
-from safecross import LayerPair, experiment, load_data, load_network
+from safecross import LayerPair, load_data, load_network, pairs
 from safecross.config import Config
 
 #: Operators with the views that CCA sees: how many principal directions, standardised or not.
@@ -93,7 +93,7 @@ def count_directly(
 
 def measured(la: np.ndarray, lb: np.ndarray) -> dict[str, float]:
     config = Config("mnist", (9,), 1, 1, OPERATORS)
-    return experiment._layer_statistics(config, LayerPair(la, lb))
+    return pairs._layer_statistics(config, LayerPair(la, lb))
 
 
 LAYERS = [(60, 6, 5, 1), (60, 5, 6, 2), (40, 6, 6, 3), (300, 7, 4, 4), (60, 5, 7, 5), (60, 6, 5, 6)]

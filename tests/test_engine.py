@@ -11,11 +11,11 @@ import joblib
 import pytest
 from distributed import LocalCluster
 
-from safecross import StoreError, engine, experiment
+from safecross import StoreError, engine
 from safecross.cli import main
 from safecross.config import Config
 from safecross.engine import BACKENDS
-from safecross.experiment import record_name, run
+from safecross.runs import machine, record_name, run
 
 TABLES = ("curves", "pairs", "statistics")
 
@@ -33,7 +33,7 @@ def config(small_config) -> Config:
 def alone(config, tmp_path_factory) -> dict[str, bytes]:
     """Run on one process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "product_rate", lambda *_, **__: 1e9)
+        patch.setattr(machine, "product_rate", lambda *_, **__: 1e9)
         return tables(run(config, workers=1, folder=tmp_path_factory.mktemp("alone")).folder)
 
 

@@ -25,27 +25,30 @@ from safecross import (
     StoreError,
     align,
     cross_entropy,
-    experiment,
     interpolate,
     load_data,
     load_network,
+    pairs,
     store,
     train,
 )
 from safecross.config import Config, network_seed, parse_operator
-from safecross.experiment import (
+from safecross.pairs import train_parents
+from safecross.runs import (
+    committed_folder,
     fingerprint,
     list_records,
     load_or_run,
     load_record,
+    machine,
     machine_name,
     merge,
     progress_bar,
     publish,
     record_name,
     run,
+    runner,
     runs_folder,
-    train_parents,
     verify,
 )
 
@@ -203,7 +206,7 @@ def test_a_parent_is_trained_as_the_config_says(small_config, small_run):
 
 def test_each_network_of_a_population_takes_an_equal_part_of_the_time(small_config, monkeypatch):
     readings = iter([100.0, 112.0, 112.0, 113.0, 115.0, 118.0])
-    monkeypatch.setattr(experiment, "time", SimpleNamespace(perf_counter=lambda: next(readings)))
+    monkeypatch.setattr(pairs, "time", SimpleNamespace(perf_counter=lambda: next(readings)))
     together = train_parents(small_config, range(6), together=True)
     assert [seconds for _, seconds in together] == [2.0] * 6
     assert [seconds for _, seconds in train_parents(small_config, [0, 1])] == [1.0, 3.0]
@@ -220,7 +223,7 @@ def test_a_worker_computes_on_one_thread(small_config, runs, monkeypatch, own_da
         return watched
 
     for name in ("train", "crossover_curve", "align_layers"):
-        monkeypatch.setattr(experiment, name, watch(getattr(experiment, name)))
+        monkeypatch.setattr(pairs, name, watch(getattr(pairs, name)))
     torch.set_num_threads(2)
     try:
         record = run(small_config.replace(n_pairs=1), workers=1)
@@ -381,7 +384,7 @@ def long_run(long_config, tmp_path_factory) -> Path:
 def run_in_child(config: Config, folder: Path, die_at: int = 0) -> None:
     """Run alone in a process group; optionally die by SIGKILL just before a write is final."""
     os.setsid()
-    experiment.product_rate = lambda *_, **__: 1e9
+    machine.product_rate = lambda *_, **__: 1e9
     writes = itertools.count(1)
     replace = os.replace
 
@@ -391,13 +394,13 @@ def run_in_child(config: Config, folder: Path, die_at: int = 0) -> None:
         replace(source, target)
 
     os.replace = replace_or_die
-    experiment.run(config, workers=1, folder=folder)
+    run(config, workers=1, folder=folder)
 
 
 def start(*arguments) -> multiprocessing.Process:
     # A server that has the package imported starts a process in no time.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["safecross.experiment", "torch._dynamo", "pytest"])
+    context.set_forkserver_preload(["safecross.runs", "torch._dynamo", "pytest"])
     child = context.Process(target=run_in_child, args=arguments)
     child.start()
     return child
@@ -521,10 +524,10 @@ def test_ctrl_c_while_a_worker_starts_prints_one_line(small_config, runs, tmp_pa
 
 
 def test_the_peak_of_memory_is_this_process_own():
-    code = "from safecross.experiment import peak_memory; print(peak_memory())"
+    code = "from safecross.runs import peak_memory; print(peak_memory())"
     block = np.ones(10**8)  # what the parent holds is not the child's
     found = int(subprocess.run([sys.executable, "-c", code], capture_output=True).stdout)
-    assert 5e7 < found < block.nbytes < experiment.peak_memory()
+    assert 5e7 < found < block.nbytes < machine.peak_memory()
 
 
 # Damaged, full, not to be written
@@ -565,7 +568,7 @@ def test_a_damaged_local_record_is_put_together_again(
 
 @damages
 def test_a_damaged_published_record_is_refused(small_config, small_run, runs, damage):
-    published = experiment.committed_folder() / record_folder(small_run).name
+    published = committed_folder() / record_folder(small_run).name
     shutil.copytree(record_folder(small_run), published)
     damage(published / "curves.parquet")
     with pytest.raises(DamagedFile, match=r"curves\.parquet: expected SHA-256 .*; found"):
@@ -673,11 +676,11 @@ def test_the_published_record_is_taken_before_the_local_one(
     def refuse(*arguments, **options):
         raise AssertionError("computed what is there")
 
-    monkeypatch.setattr(experiment, "run", refuse)
+    monkeypatch.setattr(runner, "run", refuse)
     name = record_folder(small_run).name
     assert load_or_run(small_config).folder == copied / "records" / name
-    shutil.copytree(record_folder(small_run), experiment.committed_folder() / name)
-    assert load_or_run(small_config).folder == experiment.committed_folder() / name
+    shutil.copytree(record_folder(small_run), committed_folder() / name)
+    assert load_or_run(small_config).folder == committed_folder() / name
     with pytest.raises(AssertionError, match="computed what is there"):
         load_or_run(small_config.replace(seed=1))
 
@@ -685,7 +688,7 @@ def test_the_published_record_is_taken_before_the_local_one(
 def test_a_published_record_is_a_whole_copy(small_config, small_run, copied):
     record = load_record(record_folder(copied))
     target = publish(record)
-    assert target == experiment.committed_folder() / record_folder(small_run).name
+    assert target == committed_folder() / record_folder(small_run).name
     assert {path.name for path in target.iterdir()} == {*record.manifest["files"], "manifest.json"}
     published = load_or_run(small_config)
     assert published.folder == target
@@ -718,7 +721,7 @@ def test_a_run_with_nothing_left_to_do_computes_nothing(small_config, small_run,
 
 def test_records_are_listed_with_how_far_they_are(small_config, small_run, copied):
     name = record_folder(small_run).name
-    shutil.copytree(record_folder(small_run), experiment.committed_folder() / name)
+    shutil.copytree(record_folder(small_run), committed_folder() / name)
     run(small_config.replace(seed=1), workers=1, shard=(0, 2))
     table = list_records()
     assert not table["problem"].any()
@@ -738,8 +741,8 @@ def test_the_runs_lie_where_the_environment_says(monkeypatch, tmp_path):
 
 
 def test_the_committed_folder_lies_in_the_book():
-    root = Path(experiment.__file__).parents[1]
-    assert experiment.committed_folder() == root / "book" / "results"
+    root = Path(pairs.__file__).parents[1]
+    assert committed_folder() == root / "book" / "results"
 
 
 def test_a_records_name_is_its_data_sets_and_its_configs(small_config, small_run, own_data):
@@ -857,7 +860,7 @@ def test_pairs_out_of_range_are_not_verified(small_record, own_data, n_pairs):
 
 def test_the_fingerprint_of_a_known_data_set_needs_no_file(own_data, monkeypatch):
     assert fingerprint(str(own_data)) == load_data(own_data).fingerprint
-    monkeypatch.setattr(experiment, "load_data", None)
+    monkeypatch.setattr("safecross.runs.experiment.load_data", None)
     assert len(fingerprint("cifar10")) == 64
 
 

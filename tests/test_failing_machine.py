@@ -24,12 +24,26 @@ import psutil
 import pytest
 import torch
 
-from safecross import DataError, StoreError, engine, experiment, load_data, load_network, store
+from safecross import DataError, StoreError, engine, load_data, load_network, store
 from safecross.chapters import BookError, chapter_parameters, load_profile, plan_parameters
 from safecross.cli import main
 from safecross.config import Config
-from safecross.experiment import list_records, load_record, merge, run, runs_folder, verify
 from safecross.memory import pair_memory
+from safecross.runs import (
+    Record,
+    committed_folder,
+    experiment_of,
+    list_records,
+    load_or_run,
+    load_record,
+    machine,
+    merge,
+    record_name,
+    run,
+    runs_folder,
+    verify,
+)
+from safecross.runs.folder import session_notes
 
 TABLES = ("curves", "pairs", "statistics")
 
@@ -51,7 +65,7 @@ def one_line(capsys) -> str:
     return err
 
 
-def tables(record: experiment.Record) -> dict[str, bytes]:
+def tables(record: Record) -> dict[str, bytes]:
     return {name: (record.folder / f"{name}.parquet").read_bytes() for name in TABLES}
 
 
@@ -141,7 +155,7 @@ def test_whatever_ends_a_run_nothing_stays_behind_and_it_goes_on(
     long_config, uninterrupted, runs, how
 ):
     draw = random.Random(int(how))
-    pairs = runs / "records" / experiment.record_name(long_config) / "pairs"
+    pairs = runs / "records" / record_name(long_config) / "pairs"
     words = words_of(long_config, "--workers", "2")
     for moment in range(KILLS):
         with command(*words) as process:
@@ -288,16 +302,16 @@ os._exit(0)
 @pytest.mark.parametrize("widths", ["60000", "10000000000", "9" * 200, "5,60000,4"])
 def test_want_of_memory_is_one_line_before_anything_large_is_made(own_data, runs, capsys, widths):
     words = ["run", str(own_data), "--widths", widths, "--operators", "sc-cca", "--pairs", "1"]
-    before = experiment.peak_memory()
+    before = machine.peak_memory()
     assert main([*words, "--workers", "1"]) == 1
     line = one_line(capsys)
     assert re.search(r"expected about [\d,.]+ GiB of memory.*; found [\d,.]+ GiB free", line)
-    assert experiment.peak_memory() - before < 2**27
+    assert machine.peak_memory() - before < 2**27
     assert not runs.exists()
 
 
 def test_memory_is_that_of_all_workers_together(small_config, runs, monkeypatch):
-    needed = experiment._memory_needed(small_config)
+    needed = experiment_of(small_config).memory()
     free = SimpleNamespace(available=2 * needed)
     monkeypatch.setattr(engine.psutil, "virtual_memory", lambda: free)
     assert run(small_config, workers=2).manifest["sessions"][0]["workers"] == 2
@@ -350,12 +364,12 @@ def test_the_memory_announced_is_enough_and_not_far_more(small_config, tmp_path,
     config = small_config.replace(**fields)
     together = 2 if name == "together" else 1
     code = f"""
-from safecross import experiment
+from safecross.runs import machine, run
 from safecross.config import Config
-experiment.product_rate = lambda *_, **__: 1e9
+machine.product_rate = lambda *_, **__: 1e9
 config = Config.from_dict({config.to_dict()})
-experiment.run(config, workers=1, folder="runs", together={together})
-print(experiment.peak_memory())
+run(config, workers=1, folder="runs", together={together})
+print(machine.peak_memory())
 """
     taken = int(subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path))
     widths = (pixels, *config.hidden, 10)
@@ -418,7 +432,7 @@ def test_a_complete_record_on_a_disk_that_is_only_read_can_be_read(
 ):
     before = {path: path.stat().st_mtime_ns for path in only_read.parents[1].rglob("*")}
     whole = load_record(only_read)
-    for record in (run(small_config), merge(small_config), experiment.load_or_run(small_config)):
+    for record in (run(small_config), merge(small_config), load_or_run(small_config)):
         assert record.manifest == whole.manifest
     assert merge(small_config, sources=[only_read.parents[1]]).manifest == whole.manifest
     assert run(small_config, shard=(1, 2)) is None
@@ -426,7 +440,7 @@ def test_a_complete_record_on_a_disk_that_is_only_read_can_be_read(
     assert main(["runs"]) == 0
     assert main(["verify", str(only_read), "--pairs", "1", *data]) == 0
     assert main(["publish", str(only_read)]) == 0
-    assert load_record(experiment.committed_folder() / only_read.name).manifest == whole.manifest
+    assert load_record(committed_folder() / only_read.name).manifest == whole.manifest
     assert {path: path.stat().st_mtime_ns for path in only_read.parents[1].rglob("*")} == before
     with pytest.raises(StoreError, match="cannot write"):
         run(small_config.replace(seed=9), workers=1)
@@ -467,7 +481,7 @@ def pair_of(path: Path) -> list:
 
 
 def note_of(path: Path) -> dict:
-    notes = experiment._session_notes(path.parent)
+    notes = session_notes(path.parent)
     if path not in notes:
         raise store.DamagedFile("left out")
     known = store.load_json(path.with_name("original"))

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from safecross import Network, align, crossover_curve, interactive, numbering
-from safecross.experiment import load_or_run
 from safecross.interactive import crossing_data, explorer_data, explorer_html, quantise
 from safecross.paper import main_config
 from safecross.plots import colour
+from safecross.runs import load_or_run
 
 SHAPE = (6, 5)
 

@@ -1,5 +1,9 @@
 """Offspring of two modules: buffers, whole numbers, statistics of batch norms, files."""
 
+import importlib
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +11,9 @@ from torch import nn
 
 import safecross
 from benchmarks import modules
-from safecross import crossover_curve, interpolate
-from safecross.modules import load_state, reestimate, save_state
+from safecross import align, crossover_curve, interpolate, load_data, store, trace
+from safecross.cli import main
+from safecross.modules import evaluate, load_state, reestimate, save_state
 from safecross.modules.maps import fill
 
 
@@ -116,3 +121,80 @@ def test_the_readmes_lines_run_as_printed():
 def zoo_network(seed: int) -> nn.Module:
     torch.manual_seed(seed)
     return modules.network((4, 6, 5)).eval()
+
+
+# The command line
+
+BUILD = """
+from torch import nn
+
+def build():
+    return nn.Sequential(
+        nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2),
+    )
+"""
+
+
+@pytest.fixture
+def on_disk(tmp_path, monkeypatch):
+    """Lay two convolutional networks, what builds them and their data into a folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("my_net_of_a_test.py").write_text(BUILD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    build = importlib.import_module("my_net_of_a_test").build
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, n in (("train", 40), ("test", 30)):
+        arrays |= {f"x_{split}": rng.integers(0, 256, (n, 8, 8, 3), np.uint8)}
+        arrays |= {f"y_{split}": np.arange(n) % 2}
+    np.savez("own.npz", **arrays)
+    for seed, name in enumerate("ab"):
+        torch.manual_seed(seed)
+        model = build()
+        model.train()(torch.rand(20, 3, 8, 8))
+        save_state(model.eval(), f"{name}.safetensors")
+    yield build
+    del sys.modules["my_net_of_a_test"]
+
+
+WORDS = ["crossover", "a.safetensors", "b.safetensors", "--data", "own.npz", "-o", "child"]
+MODEL = ["--model", "my_net_of_a_test:build"]
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_the_command_line_crosses_modules_over(on_disk, capsys, anew):
+    assert main([*WORDS, *MODEL, "--t", "0.3", *(["--reestimate"] if anew else [])]) == 0
+    a, b = (load_state(on_disk(), f"{name}.safetensors").eval() for name in "ab")
+    data = load_data("own.npz")
+    x, seen = (split.view(-1, 8, 8, 3).permute(0, 3, 1, 2) for split in (data.x_test, data.x_train))
+    move = align(b, to=a, x=x, spec=trace(a, x[:2]))
+    expected = interpolate(a, move(b), 0.3, seen if anew else None)
+    child = load_state(on_disk(), "child")
+    for name, value in expected.state_dict().items():
+        torch.testing.assert_close(child.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+    out = capsys.readouterr().out
+    loss, accuracy = evaluate(expected, x, data.y_test)
+    assert f"child (t = 0.3)  loss {loss:.4f}  accuracy {accuracy:.4f}" in out
+    assert "wrote child" in out
+    assert store.load_tensors("child")[1]["operator"] == "sc-pwc"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "my_net_of_a_test"], "must be package.module:function; found 'my_net_of"),
+        (["--model", "no_such_net:build"], "no_such_net:build: No module named 'no_such_net'"),
+        (["--model", "my_net_of_a_test:bild"], "the module my_net_of_a_test has no bild"),
+        (["--model", "torch.nn:Flatten"], "a.safetensors does not hold a Flatten"),
+        (["--reestimate"], "--reestimate is for parents with batch norms"),
+        ([*MODEL, "--t", "nan"], "t must be one finite number; found nan"),
+        ([*MODEL, "--operator", "sc-pcw"], "unknown operator 'sc-pcw'"),
+    ],
+)
+def test_mistakes_with_modules_on_the_command_line_are_one_line(on_disk, capsys, words, message):
+    assert main([*WORDS, *words]) == 1
+    line = capsys.readouterr().err.strip()
+    assert message in line
+    assert "\n" not in line
+    assert not Path("child").exists()

@@ -4,7 +4,6 @@ import pytest
 
 from safecross.config import Config, parse_operator
 from safecross.crossover import GRID
-from safecross.experiment import record_name
 from safecross.operators import OPERATORS
 from safecross.paper import (
     COUNT_EPOCHS,
@@ -21,6 +20,7 @@ from safecross.paper import (
     variant_config,
     variants,
 )
+from safecross.runs import record_name
 
 DATASETS = ("mnist", "cifar10", "mnist5k", "own.npz")
 KINDS = (main_config, sweep_config, variant_config, cell_config)

@@ -52,6 +52,15 @@ def test_what_the_package_offers_is_public_in_its_module():
             assert id(thing) in public, name
 
 
+def test_a_star_brings_what_users_call_and_no_module():
+    names: dict = {}
+    exec("from safecross import *", names)
+    brought = {name: thing for name, thing in names.items() if not name.startswith("__")}
+    assert brought.keys() == set(safecross.__all__)
+    assert not any(inspect.ismodule(thing) for thing in brought.values())
+    assert len(brought) < 30
+
+
 @pytest.mark.parametrize(("module", "name", "function"), FUNCTIONS)
 def test_a_function_is_documented(module, name, function):
     text = inspect.getdoc(function)

@@ -9,8 +9,8 @@ import pytest
 from safecross import paper, plots, results
 from safecross.claims import CLAIMS, judge_claims
 from safecross.data.catalogue import KNOWN
-from safecross.experiment import Record, load_or_run, load_record, record_name
 from safecross.results import load_records, measured_and_published, roles, say_where
+from safecross.runs import Record, load_or_run, load_record, record_name
 
 
 @pytest.fixture

@@ -9,9 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from safecross import experiment, store
+from safecross import store
 from safecross.cli import main
-from safecross.experiment import list_records, load_or_run, load_record, merge, publish, run
+from safecross.runs import (
+    committed_folder,
+    list_records,
+    load_or_run,
+    load_record,
+    merge,
+    publish,
+    run,
+)
 from safecross.store import DamagedFile
 
 
@@ -70,7 +78,7 @@ def test_a_data_set_that_is_a_path_is_refused(theirs, dataset):
 def test_a_record_is_published_under_its_computed_name_with_its_tables_only(theirs):
     (theirs / "notes.txt").write_text("mine")
     target = publish(load_record(theirs))
-    assert target == experiment.committed_folder() / theirs.name
+    assert target == committed_folder() / theirs.name
     tables = {"curves.parquet", "pairs.parquet", "statistics.parquet", "timings.parquet"}
     assert {path.name for path in files(target)} == {*tables, "manifest.json"}
 
@@ -80,7 +88,7 @@ def test_a_record_is_published_under_its_computed_name_with_its_tables_only(thei
 
 def test_another_record_under_a_name_is_refused(theirs, small_config):
     other = run(small_config.replace(seed=5), workers=1)
-    published = experiment.committed_folder() / theirs.name
+    published = committed_folder() / theirs.name
     shutil.copytree(other.folder, published)
     with pytest.raises(DamagedFile, match=f"its folder's {theirs.name}"):
         load_or_run(small_config)

@@ -2,8 +2,8 @@
 
 from ..maps import Linear, Permutation, Scaling, Selection
 from ..spec import Axis, Fixed, Group, Spec, load_spec
-from .align import align, group_pairs
-from .interpolate import crossover_curve, interpolate, load_state, reestimate, save_state
+from .align import align, align_groups, group_pairs
+from .interpolate import crossover_curve, evaluate, interpolate, load_state, reestimate, save_state
 from .maps import Move, assert_function_preserved, relative_difference
 from .trace import trace
 
@@ -18,8 +18,10 @@ __all__ = [
     "Selection",
     "Spec",
     "align",
+    "align_groups",
     "assert_function_preserved",
     "crossover_curve",
+    "evaluate",
     "group_pairs",
     "interpolate",
     "load_spec",

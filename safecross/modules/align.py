@@ -18,7 +18,7 @@ from .maps import Move
 from .moments import Moments, StreamedPair
 from .trace import Walk, check_finite, tied
 
-__all__ = ["align", "group_pairs"]
+__all__ = ["align", "align_groups", "group_pairs"]
 
 
 def align(
@@ -81,13 +81,39 @@ def align(
     Permutation([1, 2, 0])
     """
     method = as_method(operator, **options)
-    pairs = None
     if x is None and method.needs in ("nothing", "weights"):
         _check_models(to, model_b, spec)
-    else:
-        pairs = list(group_pairs(to, model_b, x, spec, progress=progress).values())
+        return align_groups(model_b, to, None, spec, method)
+    pairs = group_pairs(to, model_b, x, spec, progress=progress)
+    return align_groups(model_b, to, pairs, spec, method)
+
+
+def align_groups(
+    model_b: nn.Module,
+    to: nn.Module,
+    pairs: Mapping[str, LayerPair] | None,
+    spec: Spec,
+    operator: str | Method = "sc-pwc",
+    **options,
+) -> Move:
+    """Return `align` from statistics at hand, which several operators share.
+
+    Parameters
+    ----------
+    model_b, to, spec, operator, **options
+        As for `align`.
+    pairs : mapping of str to LayerPair, or None
+        As `group_pairs` returns them of `to` and `model_b`; methods that need weights only do
+        without.
+
+    Raises
+    ------
+    ValueError
+        If the operator or an option is unknown.
+    """
     layers = (_Layers(model, spec) for model in (to, model_b))
-    found = match_layers(*layers, pairs, method, spec=spec)
+    seen = None if pairs is None else list(pairs.values())
+    found = match_layers(*layers, seen, operator, spec=spec, **options)
     moves = [_maps(m) for m in found.matchings]
     maps = {name: b for name, (_, b) in zip(spec.groups, moves, strict=True)}
     changed = {name: a for name, (a, _) in zip(spec.groups, moves, strict=True) if a is not None}

@@ -1,7 +1,7 @@
 """Crossover of two modules: interpolation of everything that they hold, and its curve."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..metrics import accuracy, cross_entropy
 from .batches import batches
 from .maps import Move, fill
 
-__all__ = ["crossover_curve", "interpolate", "load_state", "reestimate", "save_state"]
+__all__ = ["crossover_curve", "evaluate", "interpolate", "load_state", "reestimate", "save_state"]
 
 
 @torch.no_grad()
@@ -141,6 +141,34 @@ def reestimate(model: nn.Module, data) -> nn.Module:
 
 
 @torch.no_grad()
+def evaluate(model: nn.Module, x, y) -> tuple[float, float]:
+    """Return the mean cross-entropy in nats and the accuracy in [0, 1] of a module.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Gives logits; measured in evaluation mode, which it is left in.
+    x : torch.Tensor or tuple of torch.Tensor
+        Examples.
+    y : array_like of int, shape (n,)
+        Their labels.
+
+    Raises
+    ------
+    ValueError
+        If the examples or labels are unusable.
+
+    Examples
+    --------
+    >>> evaluate(nn.Identity(), torch.tensor([[0.0, 0.0], [0.0, 9.0]]), [0, 1])[1]
+    1.0
+    """
+    model.eval()
+    logits = torch.cat([model(*batch) for batch in batches(x)])
+    return float(cross_entropy(logits, y)), float(accuracy(logits, y))
+
+
+@torch.no_grad()
 def crossover_curve(
     model_a: nn.Module,
     model_b: nn.Module,
@@ -192,14 +220,13 @@ def crossover_curve(
         model_a = alignment.reference(model_a) if alignment.reference else model_a
     losses, shares = [], []
     for s in ts:
-        child = interpolate(model_a, model_b, float(s), data).eval()
-        logits = torch.cat([child(*batch) for batch in batches(x)])
-        losses.append(float(cross_entropy(logits, y)))
-        shares.append(float(accuracy(logits, y)))
+        loss, share = evaluate(interpolate(model_a, model_b, float(s), data), x, y)
+        losses.append(loss)
+        shares.append(share)
     return Curve(ts, np.array(losses), np.array(shares))
 
 
-def save_state(model: nn.Module, path: str | Path) -> None:
+def save_state(model: nn.Module, path: str | Path, about: Mapping | None = None) -> None:
     """Write a module's state as safetensors, atomically and with a checksum.
 
     Parameters
@@ -208,8 +235,10 @@ def save_state(model: nn.Module, path: str | Path) -> None:
         Any.
     path : str or Path
         File to write; an existing one is replaced.
+    about : mapping, optional
+        What else is to be known of it, kept as text.
     """
-    metadata = {"kind": "safecross.modules", "model": type(model).__name__}
+    metadata = {"kind": "safecross.modules", "model": type(model).__name__, **(about or {})}
     store.save_tensors(path, model.state_dict(), metadata)
 
 

@@ -5,8 +5,8 @@ import copy
 import pytest
 
 from safecross import align, interactive
-from safecross.experiment import load_or_run
 from safecross.paper import main_config
+from safecross.runs import load_or_run
 
 pytestmark = pytest.mark.browser
 api = pytest.importorskip("playwright.sync_api", reason="needs `pip install safecross[check]`")
