@@ -18,6 +18,8 @@ from safecross import (
     trace,
     train,
 )
+from safecross.config import Config
+from safecross.memory import pair_memory
 from safecross.problem import Problem
 
 each = pytest.mark.parametrize("name", METHODS)
@@ -193,3 +195,17 @@ def test_a_problem_without_examples_says_so(trained):
     assert torch.equal(problem.state_b["biases.1"], b.biases[1])
     with pytest.raises(ValueError, match="compares activations: give examples x"):
         _ = problem.pairs
+
+
+def test_memory_is_announced_for_every_method_that_does_a_cca():
+    def needed(operator):
+        config = Config("mnist", (512,), 1, 1, (operator,))
+        return pair_memory(config, (784, 512, 10), 60_000, 10_000)
+
+    doing = {name for name, entry in METHODS.items() if "standardise" in entry.options}
+    assert doing == {"sc-cca", "hard-cca", "cca-merge"}
+    assert {needed(name) for name in doing} == {needed("sc-cca")}
+    wide = Config("mnist", (8192,), 1, 1, ("hard-cca",))
+    less = wide.replace(operators=("ot",))
+    sizes = (784, 8192, 10), 60_000, 10_000
+    assert pair_memory(wide, *sizes) > 2 * pair_memory(less, *sizes)

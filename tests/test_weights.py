@@ -5,6 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 import safecross
@@ -167,3 +168,34 @@ def test_buffers_are_no_weights_and_repeats_belong_to_their_neuron():
     assert found["mean"].tolist() == [0, 0, 0]
     assert set(found) == {"w", "mean"} and found["w"].dtype == torch.float64
     assert neuron_slices(state["w"], axes[0], 3).tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
+def by_hand(a: Network, b: Network, orders_of_layers) -> float:
+    """Return what another implementation, for MLPs alone, reaches from the identity."""
+    perms = [np.arange(p) for p in a.widths[1:-1]]
+    wa, wb = ([w.double().numpy() for w in theta.weights] for theta in (a, b))
+    ba, bb = ([v.double().numpy() for v in theta.biases] for theta in (a, b))
+    for layers in orders_of_layers:
+        moved = False
+        for d in layers:
+            into = wb[d] if d == 0 else wb[d][perms[d - 1]]
+            out = wb[d + 1] if d + 1 == len(perms) else wb[d + 1][:, perms[d + 1]]
+            gains = wa[d].T @ into + wa[d + 1] @ out.T + np.outer(ba[d], bb[d])
+            found = linear_sum_assignment(-gains)[1]
+            here = np.arange(len(found))
+            if gains[here, found].sum() > gains[here, perms[d]].sum() + 1e-9:
+                perms[d], moved = found, True
+        if not moved:
+            break
+    return agreement(a, permute(b, perms))
+
+
+def test_the_objective_is_as_high_as_another_implementations(make_network):
+    ratios = []
+    for seed in range(20):
+        a, b = (make_network((6, 12, 10, 8, 3), s) for s in (seed, seed + 50))
+        rng = np.random.default_rng(0)  # as `WeightMatching` draws the orders
+        theirs = by_hand(a, b, [rng.permutation(3) for _ in range(100)])
+        ours = agreement(a, align(a, b, operator="weight-matching").apply(a, b)[1])
+        ratios.append(ours / theirs)
+    np.testing.assert_allclose(ratios, 1, atol=1e-6)
