@@ -329,7 +329,7 @@ def _add_config(command) -> None:
         "--operators",
         nargs="+",
         metavar="OPERATOR",
-        help="such as naive sc-pwc sc-cca:directions=64",
+        help="such as naive sc-pwc sc-cca:directions=64; all for every method",
     )
     command.add_argument("--align-split", choices=config.ALIGN_SPLITS)
     command.add_argument("--align-n", type=int, help="examples to align on; default: all")
@@ -353,6 +353,8 @@ def _config(options) -> config.Config:
         "operators",
     )
     changes = {n: getattr(options, n) for n in names if getattr(options, n) is not None}
+    if options.operators == ["all"]:
+        changes["operators"] = tuple(METHODS)
     data.check_name(options.dataset)
     if options.widths is not None:
         try:

@@ -359,6 +359,14 @@ def test_mistakes_with_runs_are_one_line(own_data, runs, capsys, words, message)
     assert re.search(message, one_line(capsys))
 
 
+def test_all_methods_can_be_run_at_once(own_data, runs, capsys):
+    words = ["--widths", "5,4", "--pairs", "1", "--epochs", "1", "--workers", "1"]
+    assert main(["run", str(own_data), *words, "--operators", "all"]) == 0
+    out = capsys.readouterr().out
+    listed = [line.split()[0] for line in out.partition("operator at t = 0.5")[2].splitlines()[1:]]
+    assert listed[: len(METHODS)] == list(METHODS)
+
+
 @pytest.mark.parametrize("command", ["run", "merge"])
 def test_a_mistaken_name_is_answered_with_the_nearest(runs, capsys, command):
     assert main([command, "mnits"]) == 1
