@@ -1,6 +1,6 @@
 """Two more uses of CCA: assignment in the canonical subspace, and the soft map of CCA-Merge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -73,10 +73,14 @@ class HardCca(_OnCca):
 
     def __call__(self, problem: Problem) -> list[Matching]:
         """Return the best assignment of each hidden layer."""
-        return [
-            match_one_to_one(canonical_similarity(pair, result, self.similarity))
-            for pair, result in problem.ccas(**self._of_cca)
-        ]
+        matchings = []
+        for pair, result in problem.ccas(**self._of_cca):
+            if not self.standardise:  # weights of centred columns, in another unit each
+                wa = pair.scale_a[:, None] * result.weights_a
+                wb = pair.scale_b[:, None] * result.weights_b
+                result = replace(result, weights_a=wa, weights_b=wb)
+            matchings.append(match_one_to_one(canonical_similarity(pair, result, self.similarity)))
+        return matchings
 
 
 def canonical_similarity(pair: LayerPair, result: CCA, similarity: str) -> torch.Tensor:

@@ -63,6 +63,20 @@ def test_similarities_are_what_their_equations_say(two):
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_the_unit_of_a_neuron_does_not_matter(two, similarity):
+    """Without a choice of directions, views that are only centred have the same components."""
+    a, b, x, _ = two
+    factors = torch.linspace(0.1, 10, 8)
+    weights = [b.weights[0] * factors, b.weights[1] / factors[:, None], b.weights[2]]
+    scaled = Network(weights, [b.biases[0] * factors, *b.biases[1:]])
+    options = {"similarity": similarity}
+    ours = align(a, b, x, "hard-cca", **options).lists_b[0]
+    for views in (True, False):
+        theirs = align(a, scaled, x, "hard-cca", **options, standardise=views).lists_b[0]
+        assert ours.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_hard_cca_is_the_best_of_all_permutations(make_network, make_examples, similarity):
     a, b = (make_network((9, 5, 3), seed) for seed in (0, 1))
     x = make_examples(200, 9)
