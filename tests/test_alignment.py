@@ -202,6 +202,15 @@ def test_linear_maps_of_permutations_are_permutations(make_network, make_example
     assert Alignment("by hand", maps).is_soft
 
 
+def test_what_reads_takes_the_inverse(make_network, make_examples):
+    theta, matrix = make_network((4, 3, 2)), make_examples(3, 3).double()
+    mixed = mix(theta, [Linear.of(matrix)])
+    h = make_examples(7, 3, seed=1).double()
+    ours = (h @ matrix.mT) @ mixed.weights[1].double()
+    torch.testing.assert_close(ours, h @ theta.weights[1].double(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(mixed.biases[0].double(), matrix @ theta.biases[0].double())
+
+
 def test_mixing_and_mixing_back_gives_the_network_again(make_network, make_examples):
     theta = make_network((4, 3, 5, 2))
     maps = [Linear.of(make_examples(p, p).double()) for p in (3, 5)]
