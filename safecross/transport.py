@@ -122,7 +122,7 @@ def exact_transport(cost) -> np.ndarray:
     -------
     numpy.ndarray, shape (p, q)
         Rows sum to 1 / p and columns to 1 / q. With p = q it is an assignment; else a linear
-        programme, which takes seconds from a hundred neurons on.
+        programme, which takes about a second for 512 and 256 neurons.
 
     Raises
     ------
