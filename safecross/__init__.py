@@ -11,6 +11,7 @@ from .cca import CCA, BartlettTest, bartlett_test, cca, cca_of_pair
 from .correlation import LayerPair, correlation
 from .crossover import GRID, Curve, FirstLayer, barrier
 from .data import DataError, Dataset, load_data
+from .frankwolfe import FrankWolfe
 from .front import align, crossover_curve, interpolate
 from .matching import (
     LEFTOVER,
@@ -26,9 +27,15 @@ from .metrics import SOFTMAX, accuracy, cross_entropy, evaluate
 from .modules import Move, Spec, assert_function_preserved, load_spec, trace
 from .modules import pairs as _pairs_of_modules
 from .network import Network, check_same_architecture, initialise, load_network, stack
-from .operators import OPERATORS, Operator, align_layers, get_operator, layer_pairs
+from .operators import align_layers, layer_pairs
+from .registry import METHODS, OPERATORS, Method, Operator, get_operator
+from .repair import ensemble_curve, repair
+from .responses import MontanaDavis, Random
+from .soft import CcaMerge, HardCca
 from .store import DamagedFile, StoreError
 from .training import train
+from .transport import OptimalTransport
+from .weights import WeightMatching
 
 __version__ = "0.1.0"
 
@@ -59,6 +66,7 @@ __all__ = [
     "load_network",
     "load_spec",
     "permute",
+    "repair",
     "stack",
     "trace",
     "train",

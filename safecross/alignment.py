@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from . import checks
+from .maps import Linear, Selection
 from .matching import Matching
 from .network import Network, check_same_architecture
 
-__all__ = ["Alignment", "function_difference", "permute"]
+__all__ = ["Alignment", "function_difference", "mix", "permute"]
 
 
 def permute(network: Network, lists: Sequence) -> Network:
@@ -105,19 +106,20 @@ def function_difference(network: Network, other: Network, x) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """How the neurons of two networks are paired, layer by layer.
+    """How the neurons of two networks correspond, layer by layer.
 
     Parameters
     ----------
     operator : str
         Name of the operator that found it.
-    matchings : sequence of Matching
-        One for each hidden layer.
+    matchings : sequence of Matching, Permutation, Selection or Linear
+        One for each hidden layer: a pair of lists, or the map that moves b into a's frame. A
+        permutation or selection is kept as lists; a `Linear` mixes neurons and has none.
 
     Raises
     ------
     ValueError, TypeError
-        If they are no list of pairs of lists.
+        If they are neither maps nor pairs of lists.
 
     Examples
     --------
@@ -126,43 +128,125 @@ class Alignment:
     """
 
     operator: str
-    matchings: tuple[Matching, ...]
+    matchings: tuple[Matching | Linear, ...]
 
     def __post_init__(self):
         matchings = checks.as_list("matchings", self.matchings)
-        object.__setattr__(self, "matchings", tuple(Matching(*pairs) for pairs in matchings))
+        object.__setattr__(self, "matchings", tuple(_matching(one) for one in matchings))
 
     @property
     def lists_a(self) -> list[np.ndarray]:
         """Index lists of network a, one for each hidden layer."""
-        return [m.la for m in self.matchings]
+        return [_lists(m).la for m in self.matchings]
 
     @property
     def lists_b(self) -> list[np.ndarray]:
         """Index lists of network b, one for each hidden layer."""
-        return [m.lb for m in self.matchings]
+        return [_lists(m).lb for m in self.matchings]
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether a layer's neurons are mixed by weights, so that there are no lists of them."""
+        return any(isinstance(m, Linear) for m in self.matchings)
 
     @property
     def is_one_to_one(self) -> bool:
-        """Whether no neuron is repeated, so that both permuted networks keep their functions."""
+        """Whether no neuron is repeated or mixed: both permuted networks keep their functions."""
+        if self.is_soft:
+            return False
         lists = [*self.lists_a, *self.lists_b]
         return all(len(np.unique(order)) == len(order) for order in lists)
 
     def apply(self, theta_a: Network, theta_b: Network) -> tuple[Network, Network]:
-        """Return both networks permuted by Algorithm 2.
+        """Return both networks permuted by Algorithm 2, or b moved into a's frame by soft maps.
 
         Parameters
         ----------
         theta_a, theta_b : Network
-            The parents, of one architecture.
+            The parents, of one architecture; where maps are soft, hidden layers of b may have
+            other widths.
 
         Raises
         ------
         ValueError
-            If the architectures differ or do not fit the lists.
+            If the architectures differ or do not fit the lists or maps.
         """
+        if self.is_soft:
+            maps = [m if isinstance(m, Linear) else _linear(m) for m in self.matchings]
+            moved = mix(theta_b, maps)
+            check_same_architecture(theta_a, moved)
+            return theta_a, moved
         check_same_architecture(theta_a, theta_b)
         return permute(theta_a, self.lists_a), permute(theta_b, self.lists_b)
+
+
+def mix(network: Network, maps: Sequence[Linear]) -> Network:
+    r"""Return the network with each hidden layer's neurons mixed by a linear map.
+
+    .. math:: \tilde W^d = \tilde W^d M_d^\top, \quad \tilde b^d = M_d b^d, \quad
+              \tilde W^{d+1} = B_d^\top W^{d+1}, \qquad d = 1, \dots, D
+
+    with the maps' matrices :math:`M_d` and what goes back, :math:`B_d`.
+
+    Parameters
+    ----------
+    network : Network
+        One network, or a population of which each is mixed alike.
+    maps : sequence of Linear
+        One for each hidden layer; it may change the layer's width. Unless a map is a permutation
+        (or scales neurons by positive factors), the result is another function: sums of neurons
+        do not commute with the ReLU.
+
+    Returns
+    -------
+    Network
+        A new network.
+
+    Raises
+    ------
+    ValueError
+        If there is not one map for each hidden layer, or one is of another width.
+
+    Examples
+    --------
+    >>> theta = Network([torch.tensor([[1.0, 2.0]]), torch.eye(2)], [torch.zeros(2)] * 2)
+    >>> mix(theta, [Linear.of(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))]).weights[0]
+    tensor([[2., 1.]])
+    """
+    sizes = [how.size for how in checks.as_list("maps", maps)]
+    if sizes != list(network.widths[1:-1]):
+        raise ValueError(
+            f"expected one map for each hidden layer of {network!r}; found maps of {sizes} neurons"
+        )
+    weights, biases = list(network.weights), list(network.biases)
+    for d, how in enumerate(maps):
+        # In float64: an inverse map takes apart what the map mixed.
+        forward, back = (m.to(network.device, torch.float64).mT for m in (how.matrix, how.back))
+        weights[d] = weights[d].double() @ forward
+        biases[d] = biases[d].double() @ forward
+        weights[d + 1] = back @ weights[d + 1].double()
+    return Network([w.to(network.dtype) for w in weights], [b.to(network.dtype) for b in biases])
+
+
+def _matching(found) -> Matching | Linear:
+    if isinstance(found, Linear):
+        return found
+    if isinstance(found, Selection):
+        return Matching(np.arange(found.size), found.order.numpy())
+    return Matching(*found)
+
+
+def _lists(found: Matching | Linear) -> Matching:
+    if isinstance(found, Linear):
+        raise ValueError("a soft map mixes neurons, so it has no lists of them; use apply")
+    return found
+
+
+def _linear(matching: Matching) -> Linear:
+    """Return the map of b that a permutation is, its places in the order of a."""
+    if len(np.unique(matching.la)) < len(matching.la):
+        raise ValueError("an alignment with soft maps must leave a's neurons as they are")
+    return Selection(torch.as_tensor(matching.lb[np.argsort(matching.la)])).linear()
 
 
 def _checked_lists(network: Network, lists: Sequence) -> list[torch.Tensor]:

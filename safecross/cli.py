@@ -14,7 +14,8 @@ from .crossover import interpolate
 from .metrics import evaluate
 from .modules.findings import module_configs
 from .network import Network, load_network
-from .operators import OPERATORS, align, get_operator
+from .operators import align
+from .registry import METHODS, OPERATORS, get_operator
 from .store import DamagedFile
 
 __all__ = ["main"]
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     for add in (
         _add_data,
         _add_operators,
+        _add_methods,
         _add_crossover,
         _add_run,
         _add_runs,
@@ -143,6 +145,30 @@ def _operators(options) -> None:
     for name, operator in OPERATORS.items():
         values = ", ".join(f"{key}={value}" for key, value in operator.options.items())
         print(f"{name:14} {operator.summary}{f' Options: {values}' if values else ''}")
+
+
+def _add_methods(commands) -> None:
+    _command(
+        commands,
+        "methods",
+        "List all methods that align: what each needs, its cost, its source.",
+        _methods,
+        "  safecross methods",
+    )
+
+
+def _methods(options) -> None:
+    print("cost: operations for a layer of h neurons on n examples, with m incoming and o outgoing")
+    print("weights a neuron. A permutation keeps both parents' functions; other maps need not.\n")
+    for name, entry in METHODS.items():
+        kind = "soft map" if entry.soft else "permutation" if entry.one_to_one else "selection"
+        widths = "" if entry.equal_widths else "; takes unequal widths"
+        print(f"{name:15} {kind:11} needs {entry.needs:11} cost {entry.cost}")
+        print(f"{'':15} {entry.summary}")
+        print(f"{'':15} Source: {entry.source}{widths}")
+        if entry.options:
+            values = ", ".join(f"{key}={value}" for key, value in entry.options.items())
+            print(f"{'':15} Options: {values}")
 
 
 def _add_crossover(commands) -> None:
@@ -251,8 +277,10 @@ def _report(alignment: Alignment, networks: dict[str, Network], x, y) -> None:
     for name, theta in networks.items():
         loss, accuracy = evaluate(theta, x, y)
         print(f"{name:16} loss {float(loss):.4f}  accuracy {float(accuracy):.4f}")
-    if not get_operator(alignment.operator).one_to_one:
-        print(f"note: {alignment.operator} may repeat neurons: t = 0 or 1 need not give a parent")
+    entry = get_operator(alignment.operator)
+    if not entry.preserves_function:
+        does = "mixes" if entry.soft else "may repeat"
+        print(f"note: {entry.name} {does} neurons: t = 0 or 1 need not give a parent")
 
 
 # experiments ----------------------------------------------------------------------------------
@@ -302,7 +330,7 @@ def _add_config(command) -> None:
         "--operators",
         nargs="+",
         metavar="OPERATOR",
-        help="such as naive sc-pwc sc-cca:directions=64",
+        help="such as naive sc-pwc sc-cca:directions=64; all for every method",
     )
     command.add_argument("--align-split", choices=config.ALIGN_SPLITS)
     command.add_argument("--align-n", type=int, help="examples to align on; default: all")
@@ -326,6 +354,8 @@ def _config(options) -> config.Config:
         "operators",
     )
     changes = {n: getattr(options, n) for n in names if getattr(options, n) is not None}
+    if options.operators == ["all"]:
+        changes["operators"] = tuple(METHODS)
     data.check_name(options.dataset)
     if options.widths is not None:
         try:

@@ -68,18 +68,17 @@ def parse_operator(text: str) -> tuple[str, dict]:
     if not isinstance(text, str):
         raise ValueError(f"operators must be strings; found {checks.shown(text)}")
     name, _, rest = text.partition(":")
-    known = get_operator(name).options
+    entry = get_operator(name)
     options = {}
     for item in filter(None, rest.split(",")):
         option, equals, value = item.partition("=")
-        if option not in known:
-            raise ValueError(checks.unknown(f"option of operator {name!r}", option, known))
+        entry.check_option(option)
         if not equals or not value:
             raise ValueError(f"expected option=value in operator {text!r}; found {item!r}")
         if option in options:
             raise ValueError(f"expected each option once in operator {text!r}; found two {option}")
         options[option] = literal(value)
-    get_operator(name).check(**options)
+    entry(**options)
     return name, options
 
 

@@ -120,6 +120,16 @@ class LayerPair:
         return self._view_b[1]
 
     @cached_property
+    def mean_a(self) -> torch.Tensor:
+        """Means of a's neurons, shape (p,), float64."""
+        return self.la.double().mean(0)
+
+    @cached_property
+    def mean_b(self) -> torch.Tensor:
+        """Means of b's neurons, shape (q,), float64."""
+        return self.lb.double().mean(0)
+
+    @cached_property
     def within_a(self) -> torch.Tensor:
         """Correlations within network a, shape (p, p), float64."""
         return _correlations(self._view_a[0], self._view_a[0])

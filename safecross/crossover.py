@@ -230,7 +230,8 @@ def crossover_curve(
     y : array_like of int, shape (n,)
         Their labels.
     alignment : Alignment, optional
-        From an operator (Eq. 3); without it the crossover is naive (Eq. 4).
+        From an operator (Eq. 3); without it the crossover is naive (Eq. 4). With soft maps the
+        curve ends, at t = 1, in b as they make it.
     t : float or sequence of float
         Crossover points, finite.
     first : FirstLayer, optional
@@ -268,6 +269,9 @@ def crossover_curve(
         raise TypeError(f"expected an Alignment; found {checks.shown(alignment)}")
     if not isinstance(first, FirstLayer | None):
         raise TypeError(f"expected a FirstLayer; found {checks.shown(first)}")
+    if alignment is not None and alignment.is_soft:
+        # Mixed neurons are no columns of the products at hand: the first layer is computed anew.
+        (theta_a, theta_b), alignment, first = alignment.apply(theta_a, theta_b), None, None
     first = first or FirstLayer(theta_a, theta_b, x)
     made_of = zip((*first.parents, first.x), (theta_a, theta_b, x), strict=True)
     if any(given is not asked for given, asked in made_of):

@@ -17,9 +17,9 @@ def align(theta, other=None, x=None, operator="sc-pwc", *, to=None, spec=None, *
     other : Network, optional
         Network b.
     x : array_like, torch.Tensor or iterable of batches
-        The examples on which neurons are compared.
-    operator : str
-        A name in `OPERATORS`.
+        The examples on which neurons are compared; methods that need weights only do without.
+    operator : str or Method
+        A name in `METHODS`, or one of its dataclasses.
     to : torch.nn.Module, optional
         The module whose order of neurons is wanted.
     spec : Spec, optional

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from .config import Config, parse_operator
 from .correlation import alignment_memory
+from .registry import get_operator
 
 __all__ = ["pair_memory"]
 
@@ -99,7 +100,9 @@ def _statistics(config: Config, hidden: Sequence[int], batch: int) -> int:
     """Return the bytes of what operators keep of the layers and work with."""
     widest = max(hidden, default=0)
     columns, squares = 2 * batch * sum(hidden), sum(h**2 for h in hidden)
-    cca = [options for name, options in map(parse_operator, config.operators) if name == "sc-cca"]
+    # All methods that do a CCA, and no others, choose between standardised and centred views.
+    kinds = map(parse_operator, config.operators)
+    cca = [options for name, options in kinds if "standardise" in get_operator(name).options]
     if not cca:  # correlations between the networks; one-to-one matching copies them
         return DOUBLE * (columns + squares + 2 * widest**2)
     # Correlations between and within, and of each kind of views the eigenvectors of both and what

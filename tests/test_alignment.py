@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safecross import Alignment, Matching, Network, function_difference, permute, stack
+from safecross.alignment import mix
+from safecross.maps import Linear, Permutation, Selection
 
 
 def random_lists(theta: Network, seed: int) -> list[np.ndarray]:
@@ -173,3 +175,51 @@ def test_an_alignment_keeps_its_own_matchings():
     alignment = Alignment("by hand", matchings)
     matchings.clear()
     assert len(alignment.matchings) == 1
+
+
+# Maps in the place of lists
+
+
+def test_permutations_and_selections_are_kept_as_lists(make_network):
+    theta = make_network((4, 3, 3, 2))
+    maps = [Permutation(torch.tensor([2, 0, 1])), Selection(torch.tensor([1, 1, 0]))]
+    alignment = Alignment("by hand", maps)
+    assert [order.tolist() for order in alignment.lists_b] == [[2, 0, 1], [1, 1, 0]]
+    assert [order.tolist() for order in alignment.lists_a] == [[0, 1, 2]] * 2
+    assert not alignment.is_soft and not alignment.is_one_to_one
+    moved = alignment.apply(theta, theta)[1]
+    assert torch.equal(moved.weights[0], theta.weights[0][:, [2, 0, 1]])
+
+
+def test_linear_maps_of_permutations_are_permutations(make_network, make_examples):
+    theta, orders = make_network((4, 3, 5, 2)), [[2, 0, 1], [4, 2, 0, 1, 3]]
+    maps = [Permutation(torch.tensor(order)).linear() for order in orders]
+    mixed, permuted = mix(theta, maps), permute(theta, orders)
+    for ours, theirs in zip(
+        mixed.weights + mixed.biases, permuted.weights + permuted.biases, strict=True
+    ):
+        assert torch.equal(ours, theirs)
+    assert Alignment("by hand", maps).is_soft
+
+
+def test_what_reads_takes_the_inverse(make_network, make_examples):
+    theta, matrix = make_network((4, 3, 2)), make_examples(3, 3).double()
+    mixed = mix(theta, [Linear.of(matrix)])
+    h = make_examples(7, 3, seed=1).double()
+    ours = (h @ matrix.mT) @ mixed.weights[1].double()
+    torch.testing.assert_close(ours, h @ theta.weights[1].double(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(mixed.biases[0].double(), matrix @ theta.biases[0].double())
+
+
+def test_mixing_and_mixing_back_gives_the_network_again(make_network, make_examples):
+    theta = make_network((4, 3, 5, 2))
+    maps = [Linear.of(make_examples(p, p).double()) for p in (3, 5)]
+    again = mix(mix(theta, maps), [how.inverse() for how in maps])
+    for ours, theirs in zip(again.weights, theta.weights, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_maps_of_another_width_are_refused(make_network):
+    for maps in ([], [Linear.of(torch.eye(2))]):
+        with pytest.raises(ValueError, match=r"one map for each hidden layer of Network\(4-3-2\)"):
+            mix(make_network((4, 3, 2)), maps)

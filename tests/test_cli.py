@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from safecross import (
+    METHODS,
     OPERATORS,
     __version__,
     align,
@@ -175,10 +176,26 @@ def test_operators_are_listed_with_their_options(capsys):
     assert "Options: directions=None, ridge=0.0, leftover=index" in out
 
 
+def test_methods_are_listed_with_needs_costs_and_sources(capsys):
+    assert main(["methods"]) == 0
+    text = capsys.readouterr().out
+    blocks = re.split(r"\n(?=[a-z])", text.partition("\n\n")[2])
+    assert [block.split()[0] for block in blocks] == list(METHODS)
+    for block, entry in zip(blocks, METHODS.values(), strict=True):
+        kind = "soft map" if entry.soft else "permutation" if entry.one_to_one else "selection"
+        for part in (f" {kind} ", f" needs {entry.needs}", f" cost {entry.cost}\n"):
+            assert part in block
+        assert entry.summary in block and f"Source: {entry.source}" in block
+        assert ("takes unequal widths" in block) is not entry.equal_widths
+        assert ("Options: " in block) == bool(entry.options)
+
+
 @pytest.mark.parametrize(
     ("operator", "name", "options", "t"),
     [
         ("sc-pwc", "sc-pwc", {}, 0.5),
+        ("weight-matching", "weight-matching", {}, 0.5),
+        ("cca-merge", "cca-merge", {}, 0.5),
         ("naive", "naive", {}, 1.0),
         ("sc-cca:directions=2,leftover=correlation", "sc-cca", None, -0.25),
         ("sc-pwc-semi", "sc-pwc-semi", {}, 0.3),
@@ -205,7 +222,9 @@ def test_crossover_writes_the_offspring_of_the_aligned_parents(
         loss, accuracy = evaluate(theta, data.x_test, data.y_test)
         assert f"{who:16} loss {float(loss):.4f}  accuracy {float(accuracy):.4f}\n" in out
     assert f"wrote {child}\n" in out
-    assert ("may repeat neurons" in out) == (not OPERATORS[name].one_to_one)
+    soft, keeps = METHODS[name].soft, METHODS[name].preserves_function
+    assert ("may repeat neurons" in out) == (not keeps and not soft)
+    assert ("mixes neurons" in out) == soft
     assert err == ""
     about = store.load_tensors(child)[1]
     assert (about["operator"], about["t"]) == (operator, str(t))
@@ -338,6 +357,14 @@ def test_mistakes_with_runs_are_one_line(own_data, runs, capsys, words, message)
         words = [f"--shard={words[1]}"]
     assert main([*start, *words]) == 1
     assert re.search(message, one_line(capsys))
+
+
+def test_all_methods_can_be_run_at_once(own_data, runs, capsys):
+    words = ["--widths", "5,4", "--pairs", "1", "--epochs", "1", "--workers", "1"]
+    assert main(["run", str(own_data), *words, "--operators", "all"]) == 0
+    out = capsys.readouterr().out
+    listed = [line.split()[0] for line in out.partition("operator at t = 0.5")[2].splitlines()[1:]]
+    assert listed[: len(METHODS)] == list(METHODS)
 
 
 @pytest.mark.parametrize("command", ["run", "merge"])

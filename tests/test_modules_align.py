@@ -9,13 +9,14 @@ from torch.utils.data import DataLoader, TensorDataset
 from zoo import Of, grouped_resnet
 
 import safecross
-from safecross import OPERATORS, LayerPair, Move, Network, Spec, align, load_data, trace
+from safecross import METHODS, LayerPair, Move, Network, Spec, align, load_data, trace
+from safecross.maps import indices_of, move_axis, move_state
 from safecross.modules import Linear, Permutation, Scaling, Selection, group_pairs
 from safecross.modules.batches import batches
-from safecross.modules.maps import indices_of, move_axis, move_state, network_of, state_of
 from safecross.modules.moments import Moments, StreamedPair
 from safecross.modules.proof import random_maps
-from safecross.modules.spec import Axis, Group
+from safecross.spec import Axis, Group
+from safecross.states import network_of, state_of
 
 
 def mlp(seed: int, widths=(6, 9, 7, 4)) -> Network:
@@ -26,7 +27,7 @@ def mlp(seed: int, widths=(6, 9, 7, 4)) -> Network:
 
 
 @pytest.mark.parametrize("widths", [(6, 9, 4), (6, 9, 7, 4), (6, 9, 7, 8, 4)])
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", METHODS)
 def test_mlps_give_what_the_path_of_the_paper_gives(operator, widths, make_examples):
     a, b = (mlp(seed, widths) for seed in (0, 1))
     x, y = make_examples(200, 6), torch.arange(200) % 4

@@ -15,7 +15,7 @@ from safecross.modules.dims import Dim
 from safecross.modules.graph import arguments
 from safecross.modules.proof import TOLERANCE, random_maps
 from safecross.modules.table import unsettled
-from safecross.modules.trace import spec_of_network
+from safecross.states import spec_of_network
 
 MODELS = {**ZOO, **RULE_MODELS}
 

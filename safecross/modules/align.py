@@ -7,13 +7,15 @@ import torch
 from torch import nn
 
 from ..correlation import LayerPair
+from ..maps import Linear, Permutation, Selection, indices_of
 from ..matching import Matching
-from ..operators import get_operator, match_layers
+from ..operators import as_method, match_layers
+from ..registry import Method
+from ..spec import Axis, Spec
 from .batches import batches
 from .graph import Graph, read_graph, run_graph
-from .maps import Move, Permutation, Selection, indices_of
+from .maps import Move
 from .moments import Moments, StreamedPair
-from .spec import Axis, Spec
 from .trace import Walk, check_finite, tied
 
 __all__ = ["align", "align_groups", "group_pairs"]
@@ -24,7 +26,7 @@ def align(
     to: nn.Module,
     x,
     spec: Spec,
-    operator: str = "sc-pwc",
+    operator: str | Method = "sc-pwc",
     *,
     progress: bool = False,
     **options,
@@ -39,11 +41,11 @@ def align(
         The model whose order of neurons is wanted.
     x : torch.Tensor, tuple of torch.Tensor or iterable
         Examples, as for `batches`: neurons are compared by how they respond to them. Channels are
-        neurons, positions are examples.
+        neurons, positions are examples. None where the method needs weights only.
     spec : Spec
         As `trace` returns it of either model.
-    operator : str
-        A name in `safecross.OPERATORS`.
+    operator : str or Method
+        A name in `safecross.METHODS`, or one of its dataclasses.
     progress : bool
         Whether a bar shows how many batches are done.
     **options
@@ -52,7 +54,8 @@ def align(
     Returns
     -------
     Move
-        A permutation for each group, or a selection from a semi-matching.
+        A permutation for each group; a selection from a semi-matching, a linear map from a soft
+        method.
 
     Raises
     ------
@@ -77,17 +80,20 @@ def align(
     >>> align(Move(spec, {"0": Permutation([2, 0, 1])})(model), to=model, x=x, spec=spec).maps["0"]
     Permutation([1, 2, 0])
     """
-    get_operator(operator)
+    method = as_method(operator, **options)
+    if x is None and method.needs in ("nothing", "weights"):
+        _check_models(to, model_b, spec)
+        return align_groups(model_b, to, None, spec, method)
     pairs = group_pairs(to, model_b, x, spec, progress=progress)
-    return align_groups(model_b, to, pairs, spec, operator, **options)
+    return align_groups(model_b, to, pairs, spec, method)
 
 
 def align_groups(
     model_b: nn.Module,
     to: nn.Module,
-    pairs: Mapping[str, LayerPair],
+    pairs: Mapping[str, LayerPair] | None,
     spec: Spec,
-    operator: str = "sc-pwc",
+    operator: str | Method = "sc-pwc",
     **options,
 ) -> Move:
     """Return `align` from statistics at hand, which several operators share.
@@ -96,8 +102,9 @@ def align_groups(
     ----------
     model_b, to, spec, operator, **options
         As for `align`.
-    pairs : mapping of str to LayerPair
-        As `group_pairs` returns them of `to` and `model_b`.
+    pairs : mapping of str to LayerPair, or None
+        As `group_pairs` returns them of `to` and `model_b`; methods that need weights only do
+        without.
 
     Raises
     ------
@@ -105,15 +112,18 @@ def align_groups(
         If the operator or an option is unknown.
     """
     layers = (_Layers(model, spec) for model in (to, model_b))
-    found = match_layers(*layers, list(pairs.values()), operator, **options)
+    seen = None if pairs is None else list(pairs.values())
+    found = match_layers(*layers, seen, operator, spec=spec, **options)
     moves = [_maps(m) for m in found.matchings]
-    maps = {name: b for name, (_, b) in zip(pairs, moves, strict=True)}
-    changed = {name: a for name, (a, _) in zip(pairs, moves, strict=True) if a is not None}
+    maps = {name: b for name, (_, b) in zip(spec.groups, moves, strict=True)}
+    changed = {name: a for name, (a, _) in zip(spec.groups, moves, strict=True) if a is not None}
     return Move(spec, maps, Move(spec, changed) if changed else None)
 
 
-def _maps(matching: Matching) -> tuple:
+def _maps(matching: Matching | Linear) -> tuple:
     """Return the map of a (None if it stays as it is) and of b."""
+    if isinstance(matching, Linear):
+        return None, matching
     la, lb = (np.asarray(side) for side in matching)
     if len(np.unique(la)) < len(la):  # each of b chose: a is changed, in the order of b
         return Selection(torch.as_tensor(la[np.argsort(lb)])), Permutation(torch.arange(len(lb)))
@@ -126,6 +136,7 @@ class _Layers:
 
     def __init__(self, model: nn.Module, spec: Spec):
         self.state, self.spec = model.state_dict(), spec
+        # Inputs and outputs are no groups; their widths are asked for by nobody.
         self.widths = (1, *(group.size for group in spec.groups.values()), 1)
 
     @property
@@ -165,11 +176,7 @@ def group_pairs(
     ValueError
         As `align`.
     """
-    for name, model in (("model a", model_a), ("model b", model_b)):
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"{name} must be a torch.nn.Module; found {type(model).__name__}")
-        spec.check(model.state_dict(), name)
-        check_finite(model, name)
+    _check_models(model_a, model_b, spec)
     readers: dict[tuple, _Reader] = {}
     moments = {name: Moments() for name in spec.groups}
     inputs = spec.inputs
@@ -179,6 +186,14 @@ def group_pairs(
             readers[shapes] = _Reader(model_a, model_b, batch, spec)
         readers[shapes].add(batch, moments)
     return {name: StreamedPair(m) for name, m in moments.items()}
+
+
+def _check_models(model_a: nn.Module, model_b: nn.Module, spec: Spec) -> None:
+    for name, model in (("model a", model_a), ("model b", model_b)):
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"{name} must be a torch.nn.Module; found {type(model).__name__}")
+        spec.check(model.state_dict(), name)
+        check_finite(model, name)
 
 
 class _Reader:

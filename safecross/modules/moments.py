@@ -76,10 +76,13 @@ class StreamedPair(LayerPair):
         correlations = (scaled[:, None] * centred * scaled).clamp_(-1, 1)
         p = moments.sizes[0]
         a, b = slice(0, p), slice(p, None)
+        means = moments.centre + moments.sums / moments.n
         scale = norms / max(moments.n - 1, 1) ** 0.5
         self.__dict__.update(
             _moments=moments,
             _kept={},
+            mean_a=means[a],
+            mean_b=means[b],
             scale_a=scale[a],
             scale_b=scale[b],
             within_a=correlations[a, a],

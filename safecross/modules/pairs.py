@@ -18,12 +18,12 @@ from ..matching import match_one_to_one
 from ..operators import get_operator
 from ..runs.experiment import Results, kind_of_device, register
 from ..runs.pairs import Clock, PairExperiment
+from ..spec import Spec
 from .align import align_groups, group_pairs
 from .architectures import build
 from .config import REESTIMATED, ModuleConfig
 from .interpolate import crossover_curve, evaluate, load_state
 from .maps import Move, fill
-from .spec import Spec
 from .trace import trace
 from .training import train
 

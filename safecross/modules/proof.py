@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import torch
 
+from ..maps import Linear, Permutation, Scaling, move_state
+from ..spec import Fixed, Group, Spec
 from .graph import Graph, run_graph
-from .maps import Linear, Permutation, Scaling, move_state, relative_difference
-from .spec import Fixed, Group, Spec
+from .maps import relative_difference
 
 __all__ = ["TOLERANCE", "random_maps"]
 

@@ -11,14 +11,14 @@ from torch import fx, nn
 
 from .. import checks
 from ..network import Network
+from ..spec import Axis, Fixed, Group, Spec
+from ..states import spec_of_network
 from .dims import Dim, Mismatch, Place, leaves, pin, places, touch
 from .graph import Graph, read_graph
-from .maps import state_of
 from .proof import settle
 from .rules import RULES, Propagation, Value, elementwise
-from .spec import Axis, Fixed, Group, Spec
 
-__all__ = ["spec_of_network", "tied", "trace"]
+__all__ = ["tied", "trace"]
 
 
 def trace(model: nn.Module, example) -> Spec:
@@ -89,39 +89,6 @@ def check_finite(model: nn.Module, name: str = "the model") -> None:
 
 def _is_parameter(model: nn.Module, tensor: str) -> bool:
     return tensor in dict(model.named_parameters(remove_duplicate=False))
-
-
-def spec_of_network(network: Network) -> Spec:
-    """Return the groups of a `Network`: its hidden layers, whose structure is known.
-
-    Parameters
-    ----------
-    network : Network
-        One network, or a population.
-
-    Examples
-    --------
-    >>> print(spec_of_network(Network([torch.eye(3)] * 2, [torch.zeros(3)] * 2)))
-    Network: 1 groups that may be permuted, 3 axes move
-      layer 1: 3 neurons, scaling maps too
-        written by weights.0[-1], biases.0[-1]
-        read by weights.1[-2]
-    """
-    groups = {
-        f"layer {d}": Group(
-            width,
-            (
-                Axis(f"weights.{d - 1}", -1, "out"),
-                Axis(f"biases.{d - 1}", -1, "out"),
-                Axis(f"weights.{d}", -2, "in"),
-            ),
-            "scaling",
-        )
-        for d, width in enumerate(network.widths[1:-1], start=1)
-    }
-    leading = len(network.batch_shape)
-    shapes = {name: tuple(t.shape[leading:]) for name, t in state_of(network).items()}
-    return Spec("Network", groups, shapes=shapes)
 
 
 def tied(model: nn.Module) -> dict[str, str]:

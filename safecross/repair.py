@@ -1,0 +1,176 @@
+"""After interpolation: the offspring's statistics renewed, and the ensemble it is measured by."""
+
+import numpy as np
+import torch
+
+from . import checks
+from .crossover import GRID, Curve
+from .linalg import affine
+from .metrics import accuracy, cross_entropy
+from .network import Network, check_same_architecture, stack
+
+__all__ = ["ensemble_curve", "preactivation_statistics", "repair"]
+
+
+@torch.no_grad()
+def repair(child: Network, theta_a: Network, theta_b: Network, x, t, *, output=False) -> Network:
+    r"""Return the offspring with the spread of its neurons renewed (REPAIR).
+
+    Neurons that do not agree vary less once they are averaged. Each hidden neuron's values before
+    the ReLU are shifted and scaled so that on a batch
+
+    .. math:: \mu_t = (1 - t)\,\mu_a + t\,\mu_b, \qquad
+              \sigma_t = (1 - t)\,\sigma_a + t\,\sigma_b
+
+    layer by layer, each seeing inputs that are repaired already; weights and biases take it up.
+
+    Parameters
+    ----------
+    child : Network
+        As `interpolate` returns it: one network, or a population with one for each t.
+    theta_a, theta_b : Network
+        The parents that it was made of, aligned.
+    x : array_like, shape (n, m)
+        Examples, such as those aligned on; labels are not needed.
+    t : float or sequence of float
+        Crossover point of the child, or one for each of the population.
+    output : bool
+        Whether the logits' statistics are renewed too.
+
+    Returns
+    -------
+    Network
+        A new one of the same architecture, the same number of networks.
+
+    Raises
+    ------
+    ValueError
+        If architectures or the number of t do not fit, or the examples are unusable.
+
+    Notes
+    -----
+    Source: REPAIR, Jordan et al. 2023, Section 4 (it interpolates standard deviations, not
+    variances). A neuron of the child that is constant on the batch is only shifted. Outside of
+    [0, 1] a deviation that the line makes negative is 0. Cost: n m h a layer for the child and
+    for each parent.
+
+    Examples
+    --------
+    >>> a = Network([torch.tensor([[1.0]]), torch.ones(1, 1)], [torch.zeros(1)] * 2)
+    >>> b = Network([torch.tensor([[-1.0]]), torch.ones(1, 1)], [torch.zeros(1)] * 2)
+    >>> child = Network([torch.tensor([[0.1]]), torch.ones(1, 1)], [torch.zeros(1)] * 2)
+    >>> repair(child, a, b, [[-1.0], [1.0]], 0.5).weights[0]
+    tensor([[1.]])
+    """
+    for theta in (theta_a, theta_b):
+        check_same_architecture(child, theta)
+    output = checks.as_flag("output", output)
+    ts = np.atleast_1d(checks.as_array("t", t)).astype(float)
+    children = [child[i] for i in range(child.batch_shape[0])] if child.batch_shape else [child]
+    if ts.shape != (len(children),) or not np.all(np.isfinite(ts)):
+        raise ValueError(
+            f"expected one finite t for each of {len(children)} networks; found {checks.shown(t)}"
+        )
+    goals = [preactivation_statistics(theta, x) for theta in (theta_a, theta_b)]
+    found = [
+        _repaired(one, *goals, x, float(s), output) for one, s in zip(children, ts, strict=True)
+    ]
+    return stack(found) if child.batch_shape else found[0]
+
+
+@torch.no_grad()
+def preactivation_statistics(network: Network, x) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return means and standard deviations of each layer before its ReLU, the logits last.
+
+    Parameters
+    ----------
+    network : Network
+        One network.
+    x : array_like, shape (n, m)
+        Examples.
+
+    Returns
+    -------
+    list of (torch.Tensor, torch.Tensor), each of shape (p_d,), float64
+
+    Examples
+    --------
+    >>> theta = Network([torch.tensor([[2.0]])], [torch.ones(1)])
+    >>> preactivation_statistics(theta, [[-1.0], [1.0]])
+    [(tensor([1.], dtype=torch.float64), tensor([2.], dtype=torch.float64))]
+    """
+    h, found = network.inputs(x), []
+    for weight, bias in zip(network.weights, network.biases, strict=True):
+        z = affine(h, weight, bias)
+        found.append(_moments(z))
+        h = z.relu_()
+    return found
+
+
+def _repaired(child: Network, goals_a, goals_b, x, t: float, output: bool) -> Network:
+    weights, biases = list(child.weights), list(child.biases)
+    h = child.inputs(x)
+    for d in range(child.depth + output):
+        z = affine(h, weights[d], biases[d])
+        mean, deviation = _moments(z)
+        (mean_a, deviation_a), (mean_b, deviation_b) = goals_a[d], goals_b[d]
+        goal = ((1 - t) * deviation_a + t * deviation_b).clamp(min=0)
+        alive = deviation > 1e-6 * (mean.abs() + deviation)  # else rounding is all that varies
+        scale = torch.where(alive, goal / deviation, 1.0)
+        shift = (1 - t) * mean_a + t * mean_b - scale * mean
+        weights[d] = (weights[d] * scale).to(child.dtype)
+        biases[d] = (biases[d] * scale + shift).to(child.dtype)
+        h = (z * scale + shift).to(child.dtype).relu_()
+    return Network(weights, biases)
+
+
+def _moments(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    z = z.double()
+    return z.mean(0), z.std(0, correction=0)
+
+
+@torch.no_grad()
+def ensemble_curve(
+    theta_a: Network, theta_b: Network, x, y, *, t=GRID, softmax: str = "example"
+) -> Curve:
+    r"""Return loss and accuracy of the parents' mixed outputs: what one offspring may hope for.
+
+    .. math:: z_t(x) = (1 - t)\, z_a(x) + t\, z_b(x)
+
+    Parameters
+    ----------
+    theta_a, theta_b : Network
+        With the same numbers of inputs and outputs.
+    x, y
+        Examples and labels.
+    t : float or sequence of float
+        Weights of b's logits.
+    softmax : str
+        As for `cross_entropy`.
+
+    Returns
+    -------
+    Curve
+        It takes two networks' work for each example; no alignment changes it.
+
+    Raises
+    ------
+    ValueError
+        If the outputs differ in number, or the data are unusable.
+
+    Examples
+    --------
+    >>> a = Network([torch.eye(2)], [torch.zeros(2)])
+    >>> ensemble_curve(a, a, torch.eye(2), [0, 1], t=[0, 1]).accuracy
+    array([1., 1.])
+    """
+    za, zb = theta_a(x), theta_b(x)
+    if za.shape != zb.shape:
+        raise ValueError(
+            f"expected networks with the same outputs; found {theta_a!r} and {theta_b!r}"
+        )
+    ts = np.atleast_1d(checks.as_array("t", t)).astype(float)
+    logits = torch.stack([torch.lerp(za, zb, float(s)) for s in ts])
+    return Curve(
+        ts, cross_entropy(logits, y, softmax).cpu().numpy(), accuracy(logits, y).cpu().numpy()
+    )

@@ -1,0 +1,144 @@
+"""REPAIR reaches its goal, and the offspring without it do not; the ensemble of the parents."""
+
+import numpy as np
+import pytest
+import torch
+
+from safecross import (
+    Network,
+    align,
+    ensemble_curve,
+    evaluate,
+    function_difference,
+    interpolate,
+    repair,
+)
+from safecross.repair import preactivation_statistics
+
+T = (0.0, 0.25, 0.5, 1.0)
+
+
+@pytest.fixture
+def parents(make_network, make_examples):
+    """Two aligned parents and examples."""
+    a, b = (make_network((10, 9, 8, 7, 3), seed) for seed in (0, 1))
+    x = make_examples(400, 10)
+    return (*align(a, b, x).apply(a, b), x)
+
+
+def errors(theta, a, b, x, t) -> list[tuple[float, float]]:
+    """Return how far each layer's means and deviations are from their goals."""
+    of = [preactivation_statistics(one, x) for one in (theta, a, b)]
+    return [
+        tuple(
+            float((mine - (1 - t) * of_a - t * of_b).abs().max())
+            for mine, of_a, of_b in zip(*layer, strict=True)
+        )
+        for layer in zip(*of, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("output", [False, True])
+@pytest.mark.parametrize("t", T)
+def test_means_and_deviations_of_each_layer_are_the_interpolated_ones(parents, t, output):
+    a, b, x = parents
+    child = interpolate(a, b, t)
+    found = errors(repair(child, a, b, x, t, output=output), a, b, x, t)
+    assert all(max(layer) < 1e-4 for layer in found[: 3 + output])
+    if t not in (0, 1):
+        # Not without it, and the logits are left alone unless asked for.
+        assert all(max(layer) > 0.01 for layer in errors(child, a, b, x, t)[1:])
+        assert (max(found[3]) < 1e-4) is output
+        assert errors(child, a, b, x, t)[0][0] < 1e-5  # of the first layer, means are linear
+
+
+def test_statistics_are_taken_before_the_relu(parents):
+    a, _, x = parents
+    z = x.double() @ a.weights[0].double() + a.biases[0]
+    mean, deviation = preactivation_statistics(a, x)[0]
+    torch.testing.assert_close(mean, z.mean(0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(deviation, z.std(0, correction=0), atol=1e-5, rtol=0)
+
+
+def test_deviations_are_interpolated_and_not_variances():
+    def wide(s):
+        return Network([torch.tensor([[s]]), torch.ones(1, 1)], [torch.zeros(1)] * 2)
+
+    child = repair(wide(0.5), wide(1.0), wide(3.0), [[-1.0], [1.0]], 0.5)
+    assert child.weights[0].item() == pytest.approx(2)  # not the root of 5
+
+
+def test_the_ends_stay_the_parents(parents):
+    a, b, x = parents
+    for t, theta in ((0, a), (1, b)):
+        assert function_difference(repair(theta, a, b, x, t, output=True), theta, x) < 1e-5
+
+
+def test_a_population_is_repaired_each_at_its_own_t(parents):
+    a, b, x = parents
+    found = repair(interpolate(a, b, T), a, b, x, T)
+    for i, t in enumerate(T):
+        one = repair(interpolate(a, b, t), a, b, x, t)
+        assert function_difference(found[i], one, x) < 1e-6
+
+
+def test_neurons_that_are_constant_are_shifted_only(parents):
+    a, b, x = parents
+    dead = [Network([w.clone() for w in theta.weights], theta.biases) for theta in (a, b)]
+    for theta in dead:
+        theta.weights[0][:, 2] = 0
+    child = interpolate(*dead, 0.5)
+    found = repair(child, *dead, x, 0.5)
+    assert torch.equal(found.weights[0][:, 2], torch.zeros(10))
+    assert found.biases[0][2] == pytest.approx(float((a.biases[0] + b.biases[0])[2] / 2), abs=1e-6)
+    child = interpolate(a, b, 0.5)
+    child.weights[0][:, 2] = 0
+    assert torch.isfinite(repair(child, a, b, x, 0.5)(x)).all()
+
+
+def test_what_is_given_is_left_as_it_was(parents):
+    a, b, x = parents
+    child = interpolate(a, b, 0.5)
+    before = [w.clone() for w in child.weights]
+    repair(child, a, b, x, 0.5)
+    assert all(torch.equal(p, q) for p, q in zip(child.weights, before, strict=True))
+
+
+@pytest.mark.parametrize("t", [[0.5, 0.5], float("nan"), []])
+def test_each_network_has_one_t(parents, t):
+    a, b, x = parents
+    with pytest.raises(ValueError, match="expected one finite t for each of 1 networks"):
+        repair(interpolate(a, b, 0.5), a, b, x, t)
+
+
+def test_parents_of_another_architecture_are_refused(parents, make_network):
+    a, b, x = parents
+    with pytest.raises(ValueError, match="same architecture"):
+        repair(make_network((10, 4, 3)), a, b, x, 0.5)
+    with pytest.raises(ValueError, match="output must be true or false"):
+        repair(a, a, b, x, 0.5, output="no")
+
+
+# The ensemble
+
+
+def test_the_ensemble_mixes_logits(parents):
+    a, b, x = parents
+    y = torch.arange(400) % 3
+    curve = ensemble_curve(a, b, x, y, t=(0, 0.3, 1))
+    for i, theta in ((0, a), (2, b)):
+        loss, share = evaluate(theta, x, y)
+        assert (curve.loss[i], curve.accuracy[i]) == pytest.approx((float(loss), float(share)))
+    mixed = (0.7 * a(x) + 0.3 * b(x)).double()
+    expected = torch.nn.functional.cross_entropy(mixed, y)
+    assert curve.loss[1] == pytest.approx(float(expected), abs=1e-6)
+    line = np.interp(0.3, [0, 1], curve.loss[[0, 2]])
+    assert curve.loss[1] <= line  # the loss is convex in the logits
+
+
+def test_the_ensemble_does_not_depend_on_an_alignment(make_network, make_examples):
+    a, b = make_network((10, 9, 3), 0), make_network((10, 4, 5, 3), 1)
+    x = make_examples(40, 10)
+    assert len(ensemble_curve(a, b, x, [0, 1] * 20).loss) == 31
+    with pytest.raises(ValueError, match="expected networks with the same outputs"):
+        ensemble_curve(a, make_network((10, 9, 2)), x, [0, 1] * 20)
