@@ -13,6 +13,7 @@ from .runs import Record
 __all__ = [
     "Comparison",
     "Interval",
+    "against_all",
     "compare",
     "count_text",
     "interval",
@@ -222,6 +223,52 @@ def compare(
         effect=float(difference.mean() / deviation) if deviation else 0.0,
         better=None if sign_p >= 0.05 else wins > losses,
     )
+
+
+def against_all(record: Record, reference: str, t: float = 0.5) -> pd.DataFrame:
+    r"""Return how every other operator of a record compares with one of them, pair by pair.
+
+    The rule for a verdict, fixed before there was a record: Wilcoxon's signed-rank test on the
+    losses of the pairs, its p adjusted by Holm's method for the number of operators m,
+
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min\{1, (m - j + 1)\, p_{(j)}\}
+
+    is below .05: *better* or *worse* by the sign of the mean difference, else *no difference*.
+
+    Parameters
+    ----------
+    record : Record
+        Of pairs.
+    reference : str
+        One of its operators.
+    t : float
+        Crossover point.
+
+    Returns
+    -------
+    pandas.DataFrame
+        operator, difference (`Interval` of its loss minus the reference's), wins, n, p (adjusted)
+        and verdict.
+
+    Raises
+    ------
+    ValueError
+        If the record lacks the reference.
+    """
+    others = [name for name in record.config.operators if name != reference]
+    found = [compare(record, name, reference, t=t) for name in others]
+    raw = np.array([one.wilcoxon_p for one in found])
+    order = np.argsort(raw, kind="stable")
+    adjusted = np.empty_like(raw)
+    factors = np.arange(len(raw), 0, -1)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(factors * raw[order]))
+    rows = []
+    for name, one, p in zip(others, found, adjusted, strict=True):
+        verdict = "no difference"
+        if p < 0.05:
+            verdict = "better" if one.difference.value < 0 else "worse"
+        rows.append((name, one.difference, one.wins, one.n, float(p), verdict))
+    return pd.DataFrame(rows, columns=["operator", "difference", "wins", "n", "p", "verdict"])
 
 
 def pair_totals(record: Record, statistic: str, layer: int | None = None) -> pd.Series:

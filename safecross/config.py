@@ -14,6 +14,7 @@ from .metrics import SOFTMAX
 from .operators import get_operator
 
 __all__ = [
+    "AFTER",
     "ALIGN_SPLITS",
     "INPUTS",
     "PRODUCTS",
@@ -22,6 +23,7 @@ __all__ = [
     "literal",
     "network_seed",
     "parse_operator",
+    "split_after",
 ]
 
 #: Where the alignment batch comes from: the validation examples, on which the loss is measured
@@ -34,6 +36,10 @@ INPUTS = ("unit", "standardised")
 
 #: Types of the matrix products in training.
 PRODUCTS = ("float32", "bfloat16")
+
+#: What may be done with each offspring after interpolation: REPAIR of a `Network`, or estimating a
+#: module's batch norms anew; written behind the operator, as in ``sc-pwc+repair``.
+AFTER = ("repair", "reestimate")
 
 _FORMAT = 1  # of the records; part of the hash
 
@@ -82,6 +88,20 @@ def parse_operator(text: str) -> tuple[str, dict]:
     return name, options
 
 
+def split_after(operator: str) -> tuple[str, str]:
+    """Return an operator without what follows it, and that: one of `AFTER`, or nothing.
+
+    Examples
+    --------
+    >>> split_after("sc-pwc+repair"), split_after("sc-cca:ridge=1e+3")
+    (('sc-pwc', 'repair'), ('sc-cca:ridge=1e+3', ''))
+    """
+    for after in AFTER:
+        if isinstance(operator, str) and operator.endswith(f"+{after}"):
+            return operator.removesuffix(f"+{after}"), after
+    return operator, ""
+
+
 def literal(value: str):
     """Return a word of the command line as int, float, bool, None or else str; never a list.
 
@@ -113,7 +133,8 @@ class Config:
         Pairs of parents; pair i are the networks 2i and 2i + 1, so that fewer pairs are always
         the first ones of more, and 2 n_pairs networks are trained, each from its own seed.
     operators : tuple of str
-        Each as `parse_operator` reads it.
+        Each as `parse_operator` reads it, and perhaps ``+repair`` after it: then the offspring are
+        repaired on the alignment batch.
     seed : int
         Of the whole experiment, >= 0; every network's seed derives from it.
     batch_size, learning_rate, products
@@ -206,7 +227,10 @@ class Config:
             if not isinstance(getattr(self, field), str) or getattr(self, field) not in known:
                 raise ValueError(checks.unknown(field, getattr(self, field), known))
         for operator in self.operators:
-            parse_operator(operator)
+            base, after = split_after(operator)
+            parse_operator(base)
+            if after not in ("", "repair"):
+                raise ValueError(f"networks have no batch norms; found operator {operator!r}")
         if not self.operators or len(set(self.operators)) != len(self.operators):
             raise ValueError(
                 f"operators must name at least one, none twice; found {list(self.operators)}"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from .config import Config, parse_operator
+from .config import Config, parse_operator, split_after
 from .correlation import alignment_memory
 from .registry import get_operator
 
@@ -101,7 +101,7 @@ def _statistics(config: Config, hidden: Sequence[int], batch: int) -> int:
     widest = max(hidden, default=0)
     columns, squares = 2 * batch * sum(hidden), sum(h**2 for h in hidden)
     # All methods that do a CCA, and no others, choose between standardised and centred views.
-    kinds = map(parse_operator, config.operators)
+    kinds = (parse_operator(split_after(o)[0]) for o in config.operators)
     cca = [options for name, options in kinds if "standardise" in get_operator(name).options]
     if not cca:  # correlations between the networks; one-to-one matching copies them
         return DOUBLE * (columns + squares + 2 * widest**2)

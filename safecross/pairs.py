@@ -10,7 +10,7 @@ import torch
 
 from .activations import activations
 from .cca import bartlett_test, cca_of_pair
-from .config import Config, network_seed, parse_operator
+from .config import Config, network_seed, parse_operator, split_after
 from .correlation import LayerPair
 from .crossover import FirstLayer, crossover_curve
 from .data import Dataset, load_data
@@ -19,6 +19,7 @@ from .memory import pair_memory
 from .metrics import accuracy, cross_entropy
 from .network import Network, load_network
 from .operators import align_layers, get_operator
+from .repair import repaired_curve
 from .runs.experiment import Results, kind_of_device, register
 from .runs.pairs import Clock, PairExperiment
 from .training import train
@@ -67,7 +68,7 @@ class Pairs(PairExperiment):
 
     def explodes(self, operator: str) -> bool:
         """Return whether an operator repeats neurons, so that offspring are far from parents."""
-        return not get_operator(parse_operator(operator)[0]).one_to_one
+        return not get_operator(parse_operator(split_after(operator)[0])[0]).preserves_function
 
     def scale(self, layer: int, statistic: str) -> float:
         """Return the layer's width, since statistics count neurons; 1 for a mean correlation."""
@@ -153,7 +154,7 @@ def _measure(config: Config, theta_a: Network, theta_b: Network) -> Results:
     with clock("correlations"):
         for pair in pairs:
             _ = pair.between  # kept by the pair, and timed here
-    kinds = [parse_operator(operator) for operator in config.operators]
+    kinds = [parse_operator(split_after(operator)[0]) for operator in config.operators]
     scales = {options.get("standardise", True) for name, options in kinds if name == "sc-cca"}
     # What both need, the correlations within, counts for the standardised one of the paper.
     for standardise in sorted(scales, reverse=True):
@@ -164,16 +165,20 @@ def _measure(config: Config, theta_a: Network, theta_b: Network) -> Results:
         with clock(f"align {operator}"):
             alignment = align_layers(theta_a, theta_b, pairs, name, **options)
         with clock(f"curve {operator}"):
-            curve = crossover_curve(
-                theta_a,
-                theta_b,
-                x,
-                y,
-                alignment=alignment,
-                t=config.t,
-                first=first,
-                softmax=config.softmax,
-            )
+            if split_after(operator)[1]:
+                parents = alignment.apply(theta_a, theta_b)
+                curve = repaired_curve(*parents, batch, x, y, config.t, config.softmax)
+            else:
+                curve = crossover_curve(
+                    theta_a,
+                    theta_b,
+                    x,
+                    y,
+                    alignment=alignment,
+                    t=config.t,
+                    first=first,
+                    softmax=config.softmax,
+                )
         results[f"loss.{i}"] = torch.from_numpy(curve.loss)
         results[f"accuracy.{i}"] = torch.from_numpy(curve.accuracy)
     for d, pair in enumerate(pairs, start=1):
@@ -220,8 +225,8 @@ def _layer_statistics(config: Config, pair: LayerPair) -> dict[str, float]:
         "mean correlation of matched pairs": between[matched.la, matched.lb].mean(),
     }
     for operator in config.operators:
-        name, options = parse_operator(operator)
-        if name != "sc-cca" or options.get("ridge"):
+        name, options = parse_operator(split_after(operator)[0])
+        if name != "sc-cca" or options.get("ridge") or split_after(operator)[1]:
             continue
         options = {k: v for k, v in options.items() if k in ("directions", "standardise")}
         if isinstance(options.get("directions"), int):

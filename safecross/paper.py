@@ -9,10 +9,12 @@ __all__ = [
     "DIRECTIONS",
     "FASHION_PAIRS",
     "MAIN",
+    "METHOD_PAIRS",
     "RANKING_CELLS",
     "RIDGES",
     "cell_config",
     "main_config",
+    "methods_config",
     "published_configs",
     "sc_cca",
     "sweep_config",
@@ -66,6 +68,9 @@ _SC_CCA = {
 
 #: Pairs of the third data set.
 FASHION_PAIRS = 20
+
+#: Pairs on which every method is compared.
+METHOD_PAIRS = 20
 
 _MIDDLE = (0.0, 0.5, 1.0)
 
@@ -242,6 +247,41 @@ def cell_config(dataset: str = "cifar10", n_pairs: int = 20, seed: int = 1, **ch
     return Config(dataset=dataset, n_pairs=n_pairs, seed=seed, **fields)
 
 
+def methods_config(dataset: str, n_pairs: int = METHOD_PAIRS, seed: int = 0) -> Config:
+    """Return the config in which every method faces the same pairs, the first of `main_config`.
+
+    They align on training examples, and test examples measure the loss.
+
+    Examples
+    --------
+    >>> methods_config("mnist").align_split
+    'train'
+    """
+    chosen = sc_cca(dataset)
+    hard = chosen.replace("sc-cca", "hard-cca")
+    plain = (
+        "naive",
+        "random",
+        "bias-sort",
+        "montana-davis",
+        chosen,
+        f"{chosen}{',' if ':' in chosen else ':'}leftover=correlation",
+        hard,
+        "sc-pwc",
+        "sc-pwc-greedy",
+        "weight-matching",
+        "frank-wolfe",
+        "ot",
+        "ot:cost=weights",
+        "cca-merge",
+    )
+    repaired = ("naive", chosen, hard, "sc-pwc", "weight-matching", "ot", "cca-merge")
+    operators = (*plain, *(f"{name}+repair" for name in repaired))
+    options = {"align_split": "train", "align_n": 10_000, "t": (-0.25, 0, 0.25, 0.5, 0.75, 1, 1.25)}
+    fields = {**MAIN[dataset], **options, "operators": operators}
+    return Config(dataset=dataset, n_pairs=n_pairs, seed=seed, **fields)
+
+
 def published_configs() -> list[Config]:
     """Return all configs whose records the book publishes, the longest runs first.
 
@@ -253,6 +293,7 @@ def published_configs() -> list[Config]:
     names = ("mnist", "cifar10")
     configs = [main_config(name) for name in names] + [sweep_config(name) for name in names]
     configs.append(main_config("fashion-mnist", FASHION_PAIRS))
+    configs += [methods_config(name) for name in names]
     configs += [cell_config(**changes) for changes in RANKING_CELLS.values()]
     configs += [cell_config("mnist", epochs=epochs) for epochs in COUNT_EPOCHS]
     return configs + [

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 
 from . import checks
-from .crossover import GRID, Curve
+from .crossover import GRID, Curve, interpolate
 from .linalg import affine
 from .metrics import accuracy, cross_entropy
 from .network import Network, check_same_architecture, stack
 
-__all__ = ["ensemble_curve", "preactivation_statistics", "repair"]
+__all__ = ["ensemble_curve", "preactivation_statistics", "repair", "repaired_curve"]
 
 
 @torch.no_grad()
@@ -127,6 +127,46 @@ def _repaired(child: Network, goals_a, goals_b, x, t: float, output: bool) -> Ne
 def _moments(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     z = z.double()
     return z.mean(0), z.std(0, correction=0)
+
+
+@torch.no_grad()
+def repaired_curve(
+    theta_a: Network, theta_b: Network, batch, x, y, t=GRID, softmax: str = "example"
+) -> Curve:
+    """Return loss and accuracy of the repaired offspring of two aligned networks.
+
+    Parameters
+    ----------
+    theta_a, theta_b : Network
+        Aligned parents.
+    batch : array_like, shape (n, m)
+        Examples on which the offspring are repaired.
+    x, y
+        Examples and labels to measure on.
+    t : float or sequence of float
+        Crossover points.
+    softmax : str
+        As for `cross_entropy`.
+
+    Raises
+    ------
+    ValueError
+        If the data are unusable or a t is not finite.
+
+    Examples
+    --------
+    >>> a = Network([torch.eye(2)] * 2, [torch.zeros(2)] * 2)
+    >>> repaired_curve(a, a, torch.eye(2), torch.eye(2), [0, 1], t=[0, 0.5]).accuracy
+    array([1., 1.])
+    """
+    ts = np.atleast_1d(checks.as_array("t", t)).astype(float)
+    children = repair(interpolate(theta_a, theta_b, ts), theta_a, theta_b, batch, ts)
+    found = []
+    for i in range(len(ts)):
+        logits = children[i](x)
+        found.append((float(cross_entropy(logits, y, softmax)), float(accuracy(logits, y))))
+    loss, share = np.array(found).T
+    return Curve(ts, loss, share)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import ClassVar
 
 from .. import checks
-from ..config import PRODUCTS, config_hash, parse_operator
+from ..config import PRODUCTS, config_hash, parse_operator, split_after
 from .architectures import parse_architecture
 from .training import OPTIMISERS
 
@@ -15,7 +15,7 @@ __all__ = ["POINTS", "REESTIMATED", "ModuleConfig"]
 #: Crossover points of the records: the paper's range, coarser than its 31 points.
 POINTS = (-0.25, 0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0, 1.25)
 
-#: What may follow an operator: batch norms' statistics are estimated anew in each offspring.
+#: What may follow an operator here.
 REESTIMATED = "+reestimate"
 
 #: The fields that a parent depends on, beside the data.
@@ -114,7 +114,10 @@ class ModuleConfig:
         if not {0.0, 0.5, 1.0} <= set(self.t) or len(set(self.t)) != len(self.t):
             raise ValueError(f"t must hold 0, 0.5 and 1, and no point twice; found {self.t}")
         for operator in self.operators:
-            parse_operator(operator.removesuffix(REESTIMATED))
+            base, after = split_after(operator)
+            parse_operator(base)
+            if after not in ("", "reestimate"):
+                raise ValueError(f"modules are not repaired, but reestimated; found {operator!r}")
         if not self.operators or len(set(self.operators)) != len(self.operators):
             raise ValueError(
                 f"operators must name at least one, none twice; found {self.operators}"

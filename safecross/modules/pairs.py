@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from .. import store
-from ..config import network_seed, parse_operator
+from ..config import network_seed, parse_operator, split_after
 from ..correlation import LayerPair
 from ..crossover import Curve
 from ..data import Dataset, load_data
@@ -100,7 +100,7 @@ class ModulePairs(PairExperiment):
 
     def explodes(self, operator: str) -> bool:
         """Return whether an operator repeats neurons."""
-        return not get_operator(parse_operator(_base(operator))[0]).one_to_one
+        return not get_operator(parse_operator(split_after(operator)[0])[0]).one_to_one
 
     def measure(self, parent_a: nn.Module, parent_b: nn.Module) -> Results:
         """Return everything that the record holds of a pair."""
@@ -131,7 +131,7 @@ class ModulePairs(PairExperiment):
         return results
 
     def _move(self, models, pairs: dict[str, LayerPair], spec: Spec, operator: str) -> Move | None:
-        name, options = parse_operator(_base(operator))
+        name, options = parse_operator(split_after(operator)[0])
         model_a, model_b = models
         return align_groups(model_b, model_a, pairs, spec, name, **options)
 
@@ -194,10 +194,6 @@ class ModulePairs(PairExperiment):
             apart = abs(kept - again[f"train.accuracy.{i}"].numpy()).max()
             found.append((operator, "accuracy on training examples", apart, False))
         return found
-
-
-def _base(operator: str) -> str:
-    return operator.removesuffix(REESTIMATED)
 
 
 def _statistics(pair: LayerPair) -> dict[str, float]:
