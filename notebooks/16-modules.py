@@ -210,4 +210,4 @@ plots.table(
 #
 # </details>
 #
-# **Next:** [How to run and rerun](../book/running.md)
+# **Next:** [Compare every method on the same pairs](17-methods.ipynb)

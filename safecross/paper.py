@@ -247,7 +247,7 @@ def cell_config(dataset: str = "cifar10", n_pairs: int = 20, seed: int = 1, **ch
     return Config(dataset=dataset, n_pairs=n_pairs, seed=seed, **fields)
 
 
-def methods_config(dataset: str, n_pairs: int = METHOD_PAIRS, seed: int = 0) -> Config:
+def methods_config(dataset: str, n_pairs: int = METHOD_PAIRS, seed: int = 0, **changes) -> Config:
     """Return the config in which every method faces the same pairs, the first of `main_config`.
 
     They align on training examples, and test examples measure the loss.
@@ -257,7 +257,7 @@ def methods_config(dataset: str, n_pairs: int = METHOD_PAIRS, seed: int = 0) -> 
     >>> methods_config("mnist").align_split
     'train'
     """
-    chosen = sc_cca(dataset)
+    chosen = sc_cca(dataset, changes.get("hidden"))
     hard = chosen.replace("sc-cca", "hard-cca")
     plain = (
         "naive",
@@ -277,8 +277,11 @@ def methods_config(dataset: str, n_pairs: int = METHOD_PAIRS, seed: int = 0) -> 
     )
     repaired = ("naive", chosen, hard, "sc-pwc", "weight-matching", "ot", "cca-merge")
     operators = (*plain, *(f"{name}+repair" for name in repaired))
-    options = {"align_split": "train", "align_n": 10_000, "t": (-0.25, 0, 0.25, 0.5, 0.75, 1, 1.25)}
-    fields = {**MAIN[dataset], **options, "operators": operators}
+    options = {"align_split": "train"}
+    if dataset in KNOWN:
+        options["align_n"] = min(10_000, KNOWN[dataset].n_train)
+    options["t"] = (-0.25, 0, 0.25, 0.5, 0.75, 1, 1.25)
+    fields = {**MAIN.get(dataset, _OWN), **options, "operators": operators, **changes}
     return Config(dataset=dataset, n_pairs=n_pairs, seed=seed, **fields)
 
 

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from safecross.analysis import (
     Comparison,
     Interval,
+    against_all,
     compare,
     count_text,
     interval,
@@ -228,3 +230,20 @@ def test_a_ratios_interval_is_that_of_resampling_by_hand():
 def test_a_count_has_two_decimals(make_record):
     record = make_record({"naive": [1.0] * 3}, counts={"all": [1.0, 4.0, 1.0]})
     assert count_text(record, "all") == interval([1, 4, 1]).format(2)
+
+
+def test_all_operators_are_held_against_one_with_holms_correction(make_record):
+    rng = np.random.default_rng(7)
+    base = rng.normal(1.0, 0.1, 20)
+    others = {"naive": 0.3, "sc-cca": 0.01, "sc-pwc-greedy": -0.2, "bias-sort": 0.0}
+    loss = {name: base + shift + rng.normal(0, 0.05, 20) for name, shift in others.items()}
+    record = make_record({"sc-pwc": base, **loss})
+    found = against_all(record, "sc-pwc").set_index("operator")
+    assert list(found.index) == list(others)
+    raw = [stats.wilcoxon(loss[name] - base).pvalue for name in others]
+    np.testing.assert_allclose(found["p"], multipletests(raw, method="holm")[1])
+    assert list(found["verdict"]) == ["worse", "no difference", "better", "no difference"]
+    assert found.loc["naive", "wins"] == 0
+    assert found.loc["naive", "difference"].value == pytest.approx((loss["naive"] - base).mean())
+    with pytest.raises(ValueError, match="unknown operator of the record 'sc-pcw'"):
+        against_all(record, "sc-pcw")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safecross.config import (
+    AFTER,
     ALIGN_SPLITS,
     INPUTS,
     PRODUCTS,
@@ -17,6 +18,7 @@ from safecross.config import (
     literal,
     network_seed,
     parse_operator,
+    split_after,
 )
 from safecross.crossover import GRID
 from safecross.metrics import SOFTMAX
@@ -281,3 +283,14 @@ def test_a_networks_seed_depends_on_the_experiments_seed_and_its_number_alone():
 def test_values_of_options_are_checked_before_anything_is_trained(text, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         Config("mnist5k", (4,), 1, 1, (text,))
+
+
+def test_what_follows_an_operator_is_read_apart():
+    assert AFTER == ("repair", "reestimate")
+    assert split_after("sc-cca:ridge=1e+3+repair") == ("sc-cca:ridge=1e+3", "repair")
+    assert split_after("naive+repairs") == ("naive+repairs", "")
+    assert Config("mnist", (4,), 1, 1, ("naive", "naive+repair")).operators[1] == "naive+repair"
+    with pytest.raises(ValueError, match=r"networks have no batch norms; found .*naive.reest"):
+        Config("mnist", (4,), 1, 1, ("naive+reestimate",))
+    with pytest.raises(ValueError, match=r"unknown operator 'naive.repairs'"):
+        Config("mnist", (4,), 1, 1, ("naive+repairs",))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from safecross.config import Config, parse_operator
+from safecross.config import Config, parse_operator, split_after
 from safecross.crossover import GRID
 from safecross.operators import OPERATORS
 from safecross.paper import (
@@ -10,20 +10,23 @@ from safecross.paper import (
     DIRECTIONS,
     FASHION_PAIRS,
     MAIN,
+    METHOD_PAIRS,
     RANKING_CELLS,
     RIDGES,
     cell_config,
     main_config,
+    methods_config,
     published_configs,
     sc_cca,
     sweep_config,
     variant_config,
     variants,
 )
+from safecross.registry import METHODS
 from safecross.runs import record_name
 
 DATASETS = ("mnist", "cifar10", "mnist5k", "own.npz")
-KINDS = (main_config, sweep_config, variant_config, cell_config)
+KINDS = (main_config, sweep_config, variant_config, cell_config, methods_config)
 
 
 def test_the_architectures_and_pairs_are_section_5s():
@@ -129,3 +132,15 @@ def test_the_third_data_set_has_mnists_settings():
     fashion = main_config("fashion-mnist", FASHION_PAIRS)
     assert fashion == main_config("mnist", FASHION_PAIRS).replace(dataset="fashion-mnist")
     assert fashion in published_configs()
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_every_method_faces_the_pairs_of_the_main_experiment(dataset):
+    config = methods_config(dataset)
+    main = main_config(dataset)
+    assert config.parents_hash("x") == main.parents_hash("x")
+    assert config.n_pairs == METHOD_PAIRS <= main.n_pairs
+    assert config.align_split == "train"
+    named = {parse_operator(split_after(operator)[0])[0] for operator in config.operators}
+    assert named >= {name for name, method in METHODS.items() if method.one_to_one}
+    assert config in published_configs()

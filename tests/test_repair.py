@@ -11,9 +11,12 @@ from safecross import (
     evaluate,
     function_difference,
     interpolate,
+    load_data,
     repair,
 )
-from safecross.repair import preactivation_statistics
+from safecross.pairs import train_parents
+from safecross.repair import preactivation_statistics, repaired_curve
+from safecross.runs import run
 
 T = (0.0, 0.25, 0.5, 1.0)
 
@@ -142,3 +145,34 @@ def test_the_ensemble_does_not_depend_on_an_alignment(make_network, make_example
     assert len(ensemble_curve(a, b, x, [0, 1] * 20).loss) == 31
     with pytest.raises(ValueError, match="expected networks with the same outputs"):
         ensemble_curve(a, make_network((10, 9, 2)), x, [0, 1] * 20)
+
+
+def test_the_repaired_curve_is_that_of_each_repaired_offspring(parents):
+    a, b, x = parents
+    y = torch.arange(len(x)) % 3
+    curve = repaired_curve(a, b, x[:200], x, y, T)
+    for t, loss, share in zip(T, curve.loss, curve.accuracy, strict=True):
+        child = repair(interpolate(a, b, t), a, b, x[:200], t)
+        expected = evaluate(child, x, y)
+        assert (loss, share) == (
+            pytest.approx(float(expected[0])),
+            pytest.approx(float(expected[1])),
+        )
+    assert abs(curve.loss[2] - float(evaluate(interpolate(a, b, 0.5), x, y)[0])) > 1e-5
+
+
+def test_a_record_holds_the_repaired_offspring(small_config, runs, own_data):
+    operators = ("naive", "naive+repair", "sc-pwc", "sc-pwc+repair")
+    config = small_config.replace(operators=operators, n_pairs=1)
+    record = run(config, workers=1)
+    (a, _), (b, _) = train_parents(config, [0, 1])
+    data = load_data(own_data)
+    aligned = align(a, b, data.x_test).apply(a, b)
+    for name, pair in (("naive", (a, b)), ("sc-pwc", aligned)):
+        plain = record.at(0.5)[name].item()
+        child = interpolate(*pair, 0.5)
+        assert plain == pytest.approx(float(evaluate(child, data.x_test, data.y_test)[0]), rel=1e-5)
+        child = repair(child, *pair, data.x_test, 0.5)
+        expected = float(evaluate(child, data.x_test, data.y_test)[0])
+        assert record.at(0.5)[f"{name}+repair"].item() == pytest.approx(expected, rel=1e-5)
+        assert expected != pytest.approx(plain, rel=1e-3)

@@ -1,0 +1,196 @@
+# %% [markdown]
+# # Compare every method on the same pairs
+#
+# <!-- finding methods-answer -->
+# <!-- /finding -->
+#
+# - **You will** see what other ways to align networks there are, and how each does on the same pairs.
+# - **You need** the comparison of [chapter 9](09-figure-3.ipynb).
+# - **Runtime:** seconds. The published records are read.
+#
+# This chapter goes beyond [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197): most of these
+# methods are younger. It takes data of your own after `safecross run own.npz --operators all --pairs 5`
+# (`-p datasets own.npz -p n_pairs 5` then trains what is missing).
+
+# %% tags=["remove-cell"]
+# On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("/content/safecross"):
+    from subprocess import run
+
+    address = "https://github.com/safecross/safecross"
+    run(["git", "clone", "--depth=1", address, "/content/safecross"], check=True)
+    run([sys.executable, "-m", "pip", "install", "-q", "-e", "/content/safecross"], check=True)
+    sys.path.insert(0, "/content/safecross")
+
+# %% tags=["parameters"]
+datasets = "mnist,cifar10"  # names of data sets or .npz files, with commas between
+n_pairs = 20  # pairs of parents of each data set: the first ones of chapter 9
+seed = 0  # of the whole experiment
+
+# %% tags=["hide-input"]
+import pandas as pd
+
+from safecross import plots
+from safecross.analysis import against_all, interval
+from safecross.config import parse_operator, split_after
+from safecross.paper import methods_config
+from safecross.registry import METHODS
+from safecross.results import say_where, split_names
+from safecross.runs import load_or_run
+
+records = {name: load_or_run(methods_config(name, n_pairs, seed)) for name in split_names(datasets)}
+say_where(records)
+
+# %% [markdown]
+# ## The family
+#
+# A method looks at the weights, or at how neurons respond to data. It gives a *permutation*, which keeps
+# both parents' functions; a *selection*, which repeats some neurons and drops others; or a *soft map*, which
+# mixes neurons by weights. A mixture of neurons does not pass through a ReLU unchanged, so a soft map
+# changes the parent that it moves, however slightly.
+#
+# For a layer of $h$ neurons with $m$ incoming and $o$ outgoing weights, on $n$ examples:
+
+# %% tags=["hide-input"]
+rows = []
+for name, method in METHODS.items():
+    kind = "soft map" if method.soft else "permutation" if method.one_to_one else "selection"
+    rows.append((name, kind, method.needs, method.cost, method.source))
+plots.table(
+    pd.DataFrame(rows, columns=["method", "gives", "needs", "operations", "source"]),
+    "Every method of the registry, as `safecross methods` prints them. Each is called by "
+    '`align(theta_a, theta_b, x, "name")`.',
+    name="methods",
+    fold=False,
+)
+
+# %% [markdown]
+# <!-- finding methods-ranking -->
+# <!-- /finding -->
+#
+# Neurons are compared on 10,000 training images, loss and accuracy are measured on the test images. The rule
+# for a verdict was fixed before: Wilcoxon's signed-rank test over the pairs, its p adjusted for the number
+# of methods (Holm), below .05.
+
+# %% tags=["hide-input"]
+panels = {}
+for name, record in records.items():
+    found = against_all(record, "sc-pwc")
+    near = found[[d.value < 0.08 * record.at(0.5)["naive"].mean() for d in found["difference"]]]
+    panels[name] = pd.DataFrame(
+        [
+            (r.operator, r.difference.value, r.difference.low, r.difference.high)
+            for r in near.itertuples()
+        ],
+        columns=["label", "value", "low", "high"],
+    )
+plots.show(
+    plots.forest(panels, "loss minus that of SC-PwC (nats)"),
+    f"Loss at t = 0.5 minus that of SC-PwC on the same pairs: mean over {n_pairs} pairs, seed {seed}, with 95% "
+    "bootstrap intervals; those that are far behind are in the table only. Left of the line is better.",
+    "One point with an interval for each method and data set.",
+    name="against-sc-pwc",
+)
+
+# %% tags=["hide-input"]
+for name, record in records.items():
+    loss, accuracy = record.at(0.5), record.at(0.5, "accuracy")
+    rows = [
+        (
+            "sc-pwc",
+            interval(loss["sc-pwc"]).format(4),
+            f"{accuracy['sc-pwc'].mean():.4f}",
+            "",
+            "",
+            "",
+            "",
+        )
+    ]
+    rows += [
+        (
+            r.operator,
+            interval(loss[r.operator]).format(4),
+            f"{accuracy[r.operator].mean():.4f}",
+            r.difference.format(4),
+            f"{r.wins} / {r.n}",
+            f"{r.p:.2g}",
+            r.verdict,
+        )
+        for r in against_all(record, "sc-pwc").itertuples()
+    ]
+    columns = ["method", "loss", "accuracy", "minus SC-PwC", "wins", "p", "verdict"]
+    parents = record.pairs[["loss_a", "loss_b"]].to_numpy().mean()
+    plots.table(
+        pd.DataFrame(rows, columns=columns),
+        f"{name}: offspring at t = 0.5 over {n_pairs} pairs, seed {seed}; parents' loss {parents:.4f}. Brackets "
+        "are 95% bootstrap intervals; wins count pairs with a lower loss than SC-PwC; p of Wilcoxon's test, "
+        "adjusted by Holm's method.",
+        name=f"methods-{name}",
+        fold=False,
+    )
+
+# %% [markdown]
+# <!-- finding methods-why -->
+# <!-- /finding -->
+#
+# <!-- finding methods-repair -->
+# <!-- /finding -->
+#
+# ## What they cost
+#
+# Seconds on one core to align one pair, beyond what several methods share: activations, correlations, and
+# for those with CCA the covariances and eigenvectors.
+
+# %% tags=["hide-input"]
+rows = []
+for name, record in records.items():
+    seconds = record.timings.groupby("step", observed=True)["seconds"].median()
+    loss = record.at(0.5).mean()
+    shared = seconds["correlations"] + seconds["activations of the batch"]
+    for operator in record.config.operators:
+        if split_after(operator)[1]:
+            continue
+        needs = METHODS[parse_operator(operator)[0]].needs
+        extra = shared if needs == "activations" else 0.0
+        rows.append((operator, name, seconds[f"align {operator}"], extra, loss[operator]))
+plots.table(
+    pd.DataFrame(
+        rows, columns=["method", "data set", "seconds to align", "shared seconds", "loss"]
+    ),
+    f"Median seconds over {n_pairs} pairs, and the loss at t = 0.5. Timings are of the machine that made the "
+    "record.",
+    formats={"seconds to align": "{:.3f}", "shared seconds": "{:.3f}", "loss": "{:.4f}"},
+    name="methods-cost",
+)
+
+# %% [markdown]
+# ## In short
+#
+# <!-- finding methods-short -->
+# <!-- /finding -->
+#
+# ## Exercises
+#
+# **1.** Weight matching looks at no data. Why can it do as well as a method that does?
+#
+# <details><summary>Answer</summary>
+#
+# Two neurons that respond alike were driven there by alike weights, at least in the first layer, where both
+# networks see the same pixels. In later layers the order of the layer below has to be found with it, which
+# is why it goes back and forth between the layers.
+#
+# </details>
+#
+# **2.** Why is the loss of a soft map not that of a parent at $t = 1$?
+#
+# <details><summary>Answer</summary>
+#
+# There the child is *b* with its neurons mixed. A sum of two ReLUs is not the ReLU of the sum, so mixing and
+# mixing back does not give *b* again.
+#
+# </details>
+#
+# **Next:** [How to run and rerun](../book/running.md)
