@@ -68,7 +68,6 @@ __all__ = [
     "load_spec",
     "permute",
     "repair",
-    "repair",
     "stack",
     "trace",
     "train",
