@@ -1055,7 +1055,7 @@ def _(found: Published) -> str:
 def _(found: Published) -> str:
     lines = []
     for name in ("mnist", "cifar10"):
-        record, table = _methods(found, name)
+        _, table = _methods(found, name)
         alone = [operator for operator in table.index if "+" not in operator]
         counts = table.loc[alone, "verdict"].value_counts()
         lines.append(
@@ -1072,7 +1072,7 @@ def _(found: Published) -> str:
 def _(found: Published) -> str:
     parts = []
     for name in ("mnist", "cifar10"):
-        record, table = _methods(found, name)
+        record, _ = _methods(found, name)
         cca = paper.sc_cca(name)
         kept = f"{cca}{',' if ':' in cca else ':'}leftover=correlation"
         hard = cca.replace("sc-cca", "hard-cca")
@@ -1096,7 +1096,7 @@ def _(found: Published) -> str:
 @_finding("methods-repair")
 def _(found: Published) -> str:
     mnist, _ = _methods(found, "mnist")
-    cifar, table = _methods(found, "cifar10")
+    cifar, _ = _methods(found, "cifar10")
     for name in ("naive", "sc-cca", "sc-pwc", "weight-matching", "ot"):
         _must(_loss(cifar, f"{name}+repair") < _loss(cifar, name), f"REPAIR lowers {name}")
     lost = _loss(cifar, "sc-pwc") - _parents(cifar, "loss")
