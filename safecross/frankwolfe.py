@@ -71,7 +71,7 @@ def frank_wolfe(
     ----------
     spec : Spec
         Groups of the models.
-    state_a, state_b : mapping of str to torch.Tensor, float64
+    state_a, state_b : mapping of str to torch.Tensor
         Their tensors by name.
     steps : int
         Most steps.
@@ -117,13 +117,14 @@ class _Search:
     """The objective and its slope."""
 
     def __init__(self, spec: Spec, state_a: Mapping, state_b: Mapping):
-        self.spec, self.a, self.b = spec, state_a, state_b
+        self.spec = spec
+        self.a, self.b = ({n: t.double() for n, t in s.items()} for s in (state_a, state_b))
         self.axes: dict[str, list[tuple[str, Axis]]] = {}
         for name, group in spec.groups.items():
             for axis in group.axes:
                 if axis.role != "buffer":
                     self.axes.setdefault(axis.tensor, []).append((name, axis))
-        norms = [sum(float((s[n] ** 2).sum()) for n in self.axes) for s in (state_a, state_b)]
+        norms = [sum(float((s[n] ** 2).sum()) for n in self.axes) for s in (self.a, self.b)]
         self.most = max(norms[0] * norms[1], np.finfo(float).tiny) ** 0.5
 
     def value(self, at: Mapping) -> float:
@@ -142,7 +143,7 @@ class _Search:
 
     def moved(self, tensor: str, at: Mapping, but: Axis | None = None) -> torch.Tensor:
         """Return a tensor of b with all its axes mixed, or all but one."""
-        values = self.b[tensor].double()
+        values = self.b[tensor]
         for name, axis in self.axes[tensor]:
             if axis is not but:
                 mixed = Linear(at[name], at[name].mT)
