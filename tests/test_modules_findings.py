@@ -1,0 +1,74 @@
+"""The rules for pairs of modules, on records of known numbers."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from safecross.config import parse_operator, split_after
+from safecross.modules.findings import ANSWERS, MODULES, module_configs, order, orders, shares
+
+
+def made(make_record, **accuracy):
+    loss = dict.fromkeys(accuracy, 1.0)
+    return make_record(loss, accuracy, parents_accuracy=0.9, parents=[1.0] * 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "answer", "wins"),
+    [
+        ([0.6, 0.7, 0.8], "yes", 3),
+        ([0.4, 0.3, 0.2], "no", 0),
+        ([0.6, 0.4, 0.8], "undecided", 2),
+        ([0.6, 0.5, 0.8], "undecided", 2),
+        ([0.5, 0.5, 0.5], "undecided", 0),
+    ],
+)
+def test_all_pairs_must_agree(make_record, values, answer, wins):
+    record = made(make_record, **{"sc-pwc": values, "sc-cca": [0.5] * 3})
+    found = order(record, "sc-pwc", "sc-cca")
+    assert (found.answer, found.wins, found.pairs) == (answer, wins, 3)
+    assert found.difference.value == pytest.approx(sum(values) / 3 - 0.5)
+    assert answer in ANSWERS
+
+
+def test_operators_that_a_record_lacks_are_left_out(make_record):
+    record = made(make_record, **{"sc-pwc": [0.6] * 3, "naive": [0.5] * 3})
+    table = orders({"x": record}, [("sc-pwc", "naive"), ("sc-cca", "naive")])
+    assert table[["network", "question", "wins", "answer"]].to_numpy().tolist() == [
+        ["x", "sc-pwc above naive", 3, "yes"]
+    ]
+
+
+def test_shares_are_of_what_naive_crossover_loses(make_record):
+    accuracy = {"naive": [0.1, 0.3, 0.5], "sc-pwc": [0.5, 0.6, 0.7]}
+    record = made(make_record, **accuracy)
+    table = record.curves
+    again = table.assign(
+        operator=table["operator"] + "+reestimate", accuracy=table["accuracy"] + 0.1
+    )
+
+    class _Config:
+        operators = (*record.config.operators, "naive+reestimate", "sc-pwc+reestimate")
+        t = record.config.t
+
+    both = replace(
+        record, config=_Config, tables={**record.tables, "curves": pd.concat([table, again])}
+    )
+    found = {what: share.value for what, share in shares(both).items()}
+    assert found == pytest.approx(
+        {
+            "alignment alone": 0.5,
+            "new statistics alone": (0.1 / 0.8 + 0.1 / 0.6 + 0.1 / 0.4) / 3,
+            "both": (0.5 / 0.8 + 0.4 / 0.6 + 0.3 / 0.4) / 3,
+        }
+    )
+
+
+def test_published_networks_face_the_operators_of_the_paper():
+    assert module_configs() == list(MODULES.values())
+    for config in module_configs():
+        named = {parse_operator(split_after(operator)[0])[0] for operator in config.operators}
+        assert named == {"naive", "sc-pwc-greedy", "sc-cca", "sc-pwc"}
+        norms = any(operator.endswith("+reestimate") for operator in config.operators)
+        assert norms == config.architecture.startswith("vgg")
