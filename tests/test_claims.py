@@ -182,8 +182,9 @@ def test_each_claim_says_all_that_the_table_needs(claim):
 @pytest.mark.parametrize("number", [c.number for c in CLAIMS if "ridge" in c.text.lower()][:2])
 def test_too_few_pairs_do_not_decide_a_count(build, number):
     record = build(CLAIMS[number - 1], sweep(ridge=[wins(200)] * 3))
-    few = {name: getattr(record, name).query("pair < 20") for name in ("curves", "pairs")}
-    assert CLAIMS[number - 1].judge(replace(record, **few))[1] == OPEN
+    few = {name: record.tables[name].query("pair < 20") for name in ("curves", "pairs")}
+    few = replace(record, tables={**record.tables, **few})
+    assert CLAIMS[number - 1].judge(few)[1] == OPEN
 
 
 def test_every_claim_has_cases_that_come_out_differently():
@@ -228,6 +229,7 @@ def test_a_child_is_held_against_the_better_parent_at_its_best_t(make_record):
     record = make_record({"naive": [1.0] * 3, "sc-pwc": [0.06] * 3}, parents=0.07)
     record.pairs.loc[0, "loss_b"] = 0.05  # better than the child
     worse = record.curves.query("t == 0.5").assign(t=0.25, loss=0.5)
-    record = replace(record, curves=pd.concat([record.curves, worse]))
+    curves = pd.concat([record.curves, worse])
+    record = replace(record, tables={**record.tables, "curves": curves})
     found = _best_child_beats_parents(record, "sc-pwc")
     assert (found.value, found.n) == (2 / 3, 3)
