@@ -36,7 +36,7 @@ from safecross import (
 )
 from safecross.activations import activations
 from safecross.cca import cca_of_pair
-from safecross.config import parse_operator
+from safecross.config import parse_operator, split_after
 from safecross.correlation import alignment_memory
 from safecross.operators import (
     BiasSort,
@@ -464,6 +464,7 @@ def test_the_papers_methods_give_what_they_gave(make_network, make_examples, spe
 def test_the_published_spellings_are_the_methods_own():
     for config in published_configs():
         for spelling in config.operators:
+            spelling, _ = split_after(spelling)
             name, options = parse_operator(spelling)
             assert as_method(name, **options).spelling == spelling
 

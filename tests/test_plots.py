@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from safecross import Network, plots
 from safecross.matching import Matching
-from safecross.modules.spec import Axis, Group, Spec
 from safecross.operators import OPERATORS
 from safecross.plots import (
     colour,
@@ -24,6 +23,7 @@ from safecross.plots import (
     show,
     table,
 )
+from safecross.spec import Axis, Group, Spec
 
 RNG = np.random.default_rng(0)
 SPEC = Spec(
