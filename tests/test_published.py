@@ -113,7 +113,9 @@ def test_a_sentence_is_not_written_once_the_records_stop_supporting_it(name):
 
 def test_every_chapter_of_results_opens_with_its_answer(capsys):
     answers = findings.answers(ROOT)
-    assert list(answers) == [c for c in list_chapters() if c >= "07"]
+    # Chapter 15 trains its own networks; all others after the sixth read records.
+    results = [c for c in list_chapters() if c >= "07" and c != "15-any-model"]
+    assert list(answers) == results
     for text in answers.values():
         assert re.search(r"\d", text) or "none" in text
     findings.main(["--answers"])
