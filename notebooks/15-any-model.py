@@ -29,7 +29,8 @@ if "google.colab" in sys.modules and not os.path.isdir("/content/safecross"):
 
 # %% tags=["parameters"]
 dataset = "mnist5k"  # a known data set of images, or the path of an .npz file
-architecture = "vgg7:width=8"  # as safecross.modules.architectures.build reads it
+architecture = "vgg7"  # or resnet9, resnet20, mlp, transformer
+width = 8  # channels of the first convolution, or neurons of a layer
 epochs = 5  # passes over the training images, for both parents
 seed = 0  # of both parents: each derives its own from it
 
@@ -44,7 +45,7 @@ from safecross.modules import Move, Permutation, reestimate
 from safecross.modules.config import ModuleConfig
 from safecross.modules.pairs import ModulePairs, images
 
-config = ModuleConfig(dataset, architecture, epochs, 1, ("naive",), seed=seed)
+config = ModuleConfig(dataset, f"{architecture}:width={width}", epochs, 1, ("naive",), seed=seed)
 
 # %% [markdown]
 # ## Two networks to cross over
@@ -80,7 +81,7 @@ spec = safecross.trace(model_a, x[:2])
 # %% tags=["hide-input"]
 plots.show(
     plots.groups(spec),
-    f"The groups of {architecture}: a row is a tensor with its shape, a column a group with its number of "
+    f"The groups of {architecture} of width {width}: a row is a tensor with its shape, a column a group with its number of "
     "channels. A disc writes the channels, a ring reads them, a square is a buffer that moves with them.",
     f"{len(spec.groups)} columns; each hangs from the convolution that writes it, over its batch norm, to the "
     "layer that reads it.",
@@ -115,7 +116,7 @@ for name, group in spec.groups.items():
     rows.append((name, group.size, int(alive.sum()), int((right & alive).sum())))
 plots.table(
     pd.DataFrame(rows, columns=["group", "channels", "living", "living, back in place"]),
-    f"A planted permutation of {architecture}, undone by correlation on 500 training images, seed {seed}.",
+    f"A planted permutation of {architecture} of width {width}, undone by correlation on 500 training images, seed {seed}.",
     name="planted",
     fold=False,
 )
@@ -189,7 +190,7 @@ Markdown("Halfway, at $t = 0.5$: " + "; ".join(f"{n} {a:.1%}" for n, a in middle
 #
 # ## Exercises
 #
-# **1.** Run this chapter with `-p architecture resnet9:width=8`. Why are there fewer groups than
+# **1.** Run this chapter with `-p architecture resnet9`. Why are there fewer groups than
 # convolutions?
 #
 # <details><summary>Answer</summary>

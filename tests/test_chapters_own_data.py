@@ -41,7 +41,7 @@ SMALL = {
     "n_max": 400,
     "p_max": 32,
     "repeats": 1,
-    "architecture": "mlp:width=8",
+    "architecture": "mlp",
 }
 
 
