@@ -172,7 +172,7 @@ plots.show(
 
 # %% tags=["hide-input"]
 middle = {name: curve.accuracy[4] for name, curve in curves.items()}
-Markdown("Halfway, at $t = 0.5$: " + "; ".join(f"{n} {a:.1%}" for n, a in middle.items()) + ".")
+Markdown("Halfway, at t = 0.5: " + "; ".join(f"{n} {a:.1%}" for n, a in middle.items()) + ".")
 
 # %% [markdown]
 # [Chapter 16](16-modules.ipynb) asks the same of more pairs and of other architectures, with networks that

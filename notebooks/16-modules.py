@@ -78,12 +78,11 @@ LABELS = {"naive": "naive", "sc-cca": "SC-CCA", "sc-pwc": "SC-PwC"}
 for name, record in records.items():
     norms = any(operator.endswith(REESTIMATED) for operator in record.config.operators)
     for after, how in (("", ""), (REESTIMATED, ", new statistics"))[: 1 + norms]:
+        labels = {f"{op}{after}": f"{label}{how}" for op, label in LABELS.items()}
         plots.show(
-            plots.loss_and_accuracy(
-                record.curves, {f"{op}{after}": f"{label}{how}" for op, label in LABELS.items()}
-            ),
-            f"{name}{how}: mean over {record.config.n_pairs} pairs, seed {record.config.seed}; shading is "
-            "one standard deviation either side.",
+            plots.loss_and_accuracy(record.curves, labels, robust=True),
+            f"{name}{how}: median over {record.config.n_pairs} pairs, seed {record.config.seed}; shading is the "
+            "middle 80% of the pairs, loss on a logarithmic scale.",
             f"Loss and accuracy over t of {name}{how}, for naive crossover, SC-CCA and SC-PwC.",
             name=f"modules-{record.config.architecture.partition(':')[0]}{'-new' * bool(after)}",
         )
@@ -133,10 +132,12 @@ chosen = [
     "sc-pwc",
     f"sc-pwc{REESTIMATED}",
 ]
+table = table.loc[order_of_layers, chosen].reset_index().rename_axis(columns=None)
 plots.table(
-    table.loc[order_of_layers, chosen].reset_index(),
+    table,
     f"vgg7 on CIFAR-10: loss on {vgg.config.measure_n:,} training images with one layer alone crossed over at "
     f"t = 0.5, mean over {vgg.config.n_pairs} pairs. Layers by the name of their weight.",
+    formats=dict.fromkeys(chosen, "{:.2f}"),
     name="by-layer",
     fold=False,
 )
@@ -168,9 +169,9 @@ plots.table(
 
 # %% [markdown]
 # <!-- finding modules-ranking -->
-# ## SC-CCA is nowhere above SC-PwC: no sign of SC-CCA for deep networks
+# ## By accuracy SC-CCA is nowhere above SC-PwC, however deep the network
 #
-# The paper finds SC-CCA better on its deeper network, for CIFAR-10, and SC-PwC on the shallow one. Pairs in which SC-PwC's child is more accurate at t = 0.5, with new statistics where there are batch norms: vgg7 on CIFAR-10 3 of 3; mlp on MNIST 5 of 5; transformer on MNIST 3 of 5.
+# The paper finds SC-CCA better on its deeper network, for CIFAR-10, and SC-PwC on the shallow one. Pairs in which SC-PwC's child is more accurate at t = 0.5, with new statistics where there are batch norms: vgg7 on CIFAR-10 3 of 3; mlp on MNIST 5 of 5; transformer on MNIST 3 of 5. By loss the transformers say otherwise: SC-CCA 2.48, SC-PwC 3.58, naive 2.58; all of these children are far from their parents.
 # <!-- /finding -->
 #
 # The rule was fixed before there was a record: *yes* if the first is more accurate in every pair, *no* if in

@@ -53,7 +53,7 @@ say_where(records)
 # mixes neurons by weights. A mixture of neurons does not pass through a ReLU unchanged, so a soft map
 # changes the parent that it moves, however slightly.
 #
-# For a layer of $h$ neurons with $m$ incoming and $o$ outgoing weights, on $n$ examples:
+# Each is called by its name, as in `align(theta_a, theta_b, x, "weight-matching")`. For a layer of $h$ neurons with $m$ incoming and $o$ outgoing weights, on $n$ examples:
 
 # %% tags=["hide-input"]
 rows = []
@@ -62,8 +62,7 @@ for name, method in METHODS.items():
     rows.append((name, kind, method.needs, method.cost, method.source))
 plots.table(
     pd.DataFrame(rows, columns=["method", "gives", "needs", "operations", "source"]),
-    "Every method of the registry, as `safecross methods` prints them. Each is called by "
-    '`align(theta_a, theta_b, x, "name")`.',
+    "Every method of the registry, as the command safecross methods prints them.",
     name="methods",
     fold=False,
 )

@@ -94,14 +94,15 @@ def palette(n: int | None = None, start: int = 0) -> list:
 
 
 def colour(operator: str):
-    """Return the colour of an operator (by its name before any options) in all figures.
+    """Return the colour of an operator in all figures, by its name alone.
 
     Examples
     --------
-    >>> colour("sc-cca:directions=256") == colour("sc-cca")
+    >>> colour("sc-cca:directions=256") == colour("sc-cca") == colour("sc-cca+repair")
     True
     """
-    return palette()[_NUMBERS.get(operator.partition(":")[0], 6)]
+    name = operator.partition(":")[0].partition("+")[0]
+    return palette()[_NUMBERS.get(name, 6)]
 
 
 def figure(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = 5.6, **options):
