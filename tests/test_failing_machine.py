@@ -393,7 +393,7 @@ def test_a_clock_that_is_set_back_gives_no_negative_minutes(small_config, runs, 
     monkeypatch.setattr(time, "time", lambda: next(clock))
     record = run(small_config, workers=1)
     assert 0 <= record.wall_seconds < 600
-    assert re.search(r"1 worker\(s\), \d+\.\d minutes", record.describe())
+    assert re.search(r"1 worker, \d+\.\d minutes", record.describe())
 
 
 def test_notes_of_older_sessions_are_read(small_config, copied):
