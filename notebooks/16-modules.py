@@ -68,9 +68,9 @@ plots.table(
 
 # %% [markdown]
 # <!-- finding modules-curves -->
-# ## Alignment mends networks with layer norms, and not transformers
+# ## Alignment mends a plain network with layer norms, and not a transformer
 #
-# Halfway between two networks with layer norms, SC-PwC reaches 98.3% of the test images, the parents 98.6%. Between two transformers it reaches 22.7% and naive crossover 15.5%, the parents 97.7%. Their neurons have few partners to be matched with: the best pairs correlate by 0.60 in the stream that all blocks share, and by 0.08 to 0.31 within attention, where any rotation of a head's numbers keeps the function, and not only an order of them.
+# Halfway between two networks with layer norms, SC-PwC reaches 98.3% of the test images, the parents 98.6%. Between two transformers it reaches 22.7% and naive crossover 15.5%, the parents 97.7%. Their neurons have few partners to be matched with: matched ones correlate, on average, by 0.60 in the stream that all blocks share, and by 0.08 to 0.31 within attention, where any rotation of a head's numbers keeps the function, and not only an order of them.
 # <!-- /finding -->
 
 # %% tags=["hide-input"]
@@ -169,7 +169,7 @@ plots.table(
 
 # %% [markdown]
 # <!-- finding modules-ranking -->
-# ## By accuracy SC-CCA is nowhere above SC-PwC, however deep the network
+# ## On average SC-CCA is nowhere more accurate than SC-PwC, however deep the network
 #
 # The paper finds SC-CCA better on its deeper network, for CIFAR-10, and SC-PwC on the shallow one. Pairs in which SC-PwC's child is more accurate at t = 0.5, with new statistics where there are batch norms: vgg7 on CIFAR-10 3 of 3; mlp on MNIST 5 of 5; transformer on MNIST 3 of 5. By loss the transformers say otherwise: SC-CCA 2.48, SC-PwC 3.58, naive 2.58; all of these children are far from their parents.
 # <!-- /finding -->
