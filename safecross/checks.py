@@ -334,6 +334,27 @@ def as_number(value) -> float:
         return float("nan")
 
 
+def number_in(name: str, value, low: float, high: float) -> float:
+    """Return `value` as a float if it is a number in [`low`, `high`].
+
+    Raises
+    ------
+    ValueError
+        If it is none, not finite, or lies outside.
+
+    Examples
+    --------
+    >>> number_in("t", 1, 0, 1)
+    1.0
+    """
+    number = as_number(value)
+    if not low <= number <= high or number in (float("inf"), -float("inf")):
+        span = f"in [{low:g}, {high:g}]" if high < float("inf") else f">= {low:g} and finite"
+        span = "finite" if low == -float("inf") else span
+        raise ValueError(f"{name} must be a number {span}; found {shown(value)}")
+    return number
+
+
 def as_flag(name: str, value) -> bool:
     """Return `value` as a bool if it is one, of Python or NumPy.
 

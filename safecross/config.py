@@ -5,6 +5,7 @@ import json
 import math
 import os
 from dataclasses import asdict, dataclass, fields, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ __all__ = [
     "ALIGN_SPLITS",
     "INPUTS",
     "PRODUCTS",
+    "BaseConfig",
     "Config",
     "config_hash",
     "literal",
@@ -117,8 +119,58 @@ def literal(value: str):
     return value if isinstance(read, list | dict) else read
 
 
+class BaseConfig:
+    """What the configs of all kinds of experiments share; each is a frozen dataclass.
+
+    Attributes
+    ----------
+    kind : str
+        Of its experiment, as the registry names it; records of the first kind do not say it.
+    """
+
+    kind: ClassVar[str] = "pairs"
+
+    def _set(self, name: str, value) -> None:
+        object.__setattr__(self, name, value)
+
+    def to_dict(self) -> dict:
+        """Return the fields as JSON-able values, and the kind."""
+        values = json.loads(json.dumps(asdict(self)))
+        return values if self.kind == BaseConfig.kind else {"kind": self.kind, **values}
+
+    @classmethod
+    def from_dict(cls, values: dict):
+        """Return the config of `to_dict`'s values, the kind left out.
+
+        Raises
+        ------
+        ValueError
+            If a field is unknown or leaves its range.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ValueError(checks.unknown("field of a config", name, known))
+        return cls(**values)
+
+    def replace(self, **changes):
+        """Return a copy with some fields changed."""
+        return replace(self, **changes)
+
+    def hash(self, fingerprint: str | None = None) -> str:
+        """Return 12 hexadecimal digits that name this config.
+
+        Parameters
+        ----------
+        fingerprint : str, optional
+            Of the data set, which then stands for its name or path, so that a file may be moved
+            but not changed.
+        """
+        return config_hash({**self.to_dict(), "dataset": fingerprint or self.dataset})
+
+
 @dataclass(frozen=True)
-class Config:
+class Config(BaseConfig):
     """One experiment: which parents, which pairs, which operators, measured how.
 
     Parameters
@@ -193,9 +245,6 @@ class Config:
         self._check_numbers()
         self._check_names()
 
-    def _set(self, name: str, value) -> None:
-        object.__setattr__(self, name, value)
-
     def _check_numbers(self) -> None:
         # What comes back is an int whatever the type, so that equal configs have one hash.
         widths = (checks.whole_number("each width in hidden", width, 1) for width in self.hidden)
@@ -235,40 +284,6 @@ class Config:
             raise ValueError(
                 f"operators must name at least one, none twice; found {list(self.operators)}"
             )
-
-    def to_dict(self) -> dict:
-        """Return the fields as JSON-able values."""
-        return json.loads(json.dumps(asdict(self)))
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "Config":
-        """Return the config of `to_dict`'s values.
-
-        Raises
-        ------
-        ValueError
-            If a field is unknown or leaves its range.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise ValueError(checks.unknown("field of a config", name, known))
-        return cls(**values)
-
-    def replace(self, **changes) -> "Config":
-        """Return a copy with some fields changed."""
-        return replace(self, **changes)
-
-    def hash(self, fingerprint: str | None = None) -> str:
-        """Return 12 hexadecimal digits that name this config.
-
-        Parameters
-        ----------
-        fingerprint : str, optional
-            Of the data set, which then stands for its name or path, so that a file may be moved
-            but not changed.
-        """
-        return config_hash({**self.to_dict(), "dataset": fingerprint or self.dataset})
 
     def parents_hash(self, fingerprint: str) -> str:
         """Return 12 hexadecimal digits that name the parents of this config.

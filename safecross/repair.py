@@ -9,7 +9,7 @@ from .linalg import affine
 from .metrics import accuracy, cross_entropy
 from .network import Network, check_same_architecture, stack
 
-__all__ = ["ensemble_curve", "preactivation_statistics", "repair", "repaired_curve"]
+__all__ = ["ensemble_curve", "preactivation_statistics", "renew", "repair", "repaired_curve"]
 
 
 @torch.no_grad()
@@ -108,16 +108,45 @@ def preactivation_statistics(network: Network, x) -> list[tuple[torch.Tensor, to
 
 
 def _repaired(child: Network, goals_a, goals_b, x, t: float, output: bool) -> Network:
+    goals = [
+        ((1 - t) * mean_a + t * mean_b, ((1 - t) * deviation_a + t * deviation_b).clamp(min=0))
+        for (mean_a, deviation_a), (mean_b, deviation_b) in zip(goals_a, goals_b, strict=True)
+    ]
+    return renew(child, goals if output else goals[:-1], x)
+
+
+@torch.no_grad()
+def renew(child: Network, goals, x) -> Network:
+    """Return a network whose first layers have given statistics before the ReLU.
+
+    Parameters
+    ----------
+    child : Network
+        One network.
+    goals : sequence of (torch.Tensor, torch.Tensor), each of shape (p_d,)
+        Means and standard deviations, layer by layer from the first, as
+        `preactivation_statistics` returns them; layers beyond the last goal stay.
+    x : array_like, shape (n, m)
+        Examples.
+
+    Notes
+    -----
+    A neuron that is constant on the batch is only shifted.
+
+    Examples
+    --------
+    >>> theta = Network([torch.tensor([[0.1]]), torch.ones(1, 1)], [torch.zeros(1)] * 2)
+    >>> renew(theta, [(torch.zeros(1), torch.ones(1))], [[-1.0], [1.0]]).weights[0]
+    tensor([[1.]])
+    """
     weights, biases = list(child.weights), list(child.biases)
     h = child.inputs(x)
-    for d in range(child.depth + output):
+    for d, (goal_mean, goal) in enumerate(goals):
         z = affine(h, weights[d], biases[d])
         mean, deviation = _moments(z)
-        (mean_a, deviation_a), (mean_b, deviation_b) = goals_a[d], goals_b[d]
-        goal = ((1 - t) * deviation_a + t * deviation_b).clamp(min=0)
         alive = deviation > 1e-6 * (mean.abs() + deviation)  # else rounding is all that varies
         scale = torch.where(alive, goal / deviation, 1.0)
-        shift = (1 - t) * mean_a + t * mean_b - scale * mean
+        shift = goal_mean - scale * mean
         weights[d] = (weights[d] * scale).to(child.dtype)
         biases[d] = (biases[d] * scale + shift).to(child.dtype)
         h = (z * scale + shift).to(child.dtype).relu_()

@@ -1,12 +1,11 @@
 """What an experiment on modules is: a frozen, validated config with a stable hash."""
 
-import json
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from .. import checks
-from ..config import PRODUCTS, config_hash, parse_operator, split_after
+from ..config import PRODUCTS, BaseConfig, config_hash, parse_operator, split_after
 from .architectures import parse_architecture
 from .training import OPTIMISERS
 
@@ -33,7 +32,7 @@ _OF_PARENTS = (
 
 
 @dataclass(frozen=True)
-class ModuleConfig:
+class ModuleConfig(BaseConfig):
     """One experiment on modules: which parents, which pairs, which operators, measured how.
 
     Parameters
@@ -122,36 +121,6 @@ class ModuleConfig:
             raise ValueError(
                 f"operators must name at least one, none twice; found {self.operators}"
             )
-
-    def _set(self, name: str, value) -> None:
-        object.__setattr__(self, name, value)
-
-    def to_dict(self) -> dict:
-        """Return the fields as JSON-able values, and the kind."""
-        return {"kind": self.kind, **json.loads(json.dumps(asdict(self)))}
-
-    @classmethod
-    def from_dict(cls, values: dict) -> "ModuleConfig":
-        """Return the config of `to_dict`'s values.
-
-        Raises
-        ------
-        ValueError
-            If a field is unknown or leaves its range.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise ValueError(checks.unknown("field of a config", name, known))
-        return cls(**values)
-
-    def replace(self, **changes) -> "ModuleConfig":
-        """Return a copy with some fields changed."""
-        return replace(self, **changes)
-
-    def hash(self, fingerprint: str | None = None) -> str:
-        """Return 12 hexadecimal digits that name this config, as `Config.hash` does."""
-        return config_hash({**self.to_dict(), "dataset": fingerprint or self.dataset})
 
     def parents_hash(self, fingerprint: str) -> str:
         """Return 12 hexadecimal digits that name the parents of this config."""

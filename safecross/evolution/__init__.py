@@ -1,0 +1,1 @@
+"""Populations of networks: aligned once, mated, mutated, averaged and evolved."""
