@@ -10,7 +10,7 @@ from ..network import Network, check_same_architecture
 from ..registry import Method
 from .population import check_population, matched_orders, reorder
 
-__all__ = ["RECOMBINATIONS", "mate", "recombine"]
+__all__ = ["RECOMBINATIONS", "mate", "partners", "recombined"]
 
 Recombination = Callable[[Network, Network, float, torch.Generator], Network]
 
@@ -68,23 +68,49 @@ def mate(
     >>> mate(a, b, torch.rand(20, 5), torch.Generator().manual_seed(0))
     Network(5-4-2, population (2,))
     """
-    theirs, others = (check_population("each side of parents", p) for p in (parents_a, parents_b))
-    check_same_architecture(theirs, others)
-    if theirs.batch_shape != others.batch_shape:
-        raise ValueError(f"expected as many partners; found {theirs!r} and {others!r}")
-    orders = matched_orders(theirs, others, x, method)
+    others, _ = partners(parents_a, parents_b, x, method, related)
+    return recombined(parents_a, others, recombine, t, rng)
+
+
+def partners(
+    parents_a: Network, parents_b: Network, x, method: str | Method = "sc-pwc", related=None
+) -> tuple[Network, float]:
+    """Return the second parents moved into the frames of the first, and how much that moved.
+
+    Parameters
+    ----------
+    parents_a, parents_b, x, method, related
+        As for `mate`.
+
+    Returns
+    -------
+    others : Network
+        Each the function that it was.
+    moved : float
+        Share of their hidden neurons that changed place, in [0, 1].
+
+    Examples
+    --------
+    >>> from safecross import initialise
+    >>> theta = initialise([5, 4, 2], [0, 1])
+    >>> partners(theta, theta, torch.rand(20, 5))[1]
+    0.0
+    """
+    orders = matched_orders(parents_a, parents_b, x, method)
     if related is not None:
         leave = torch.as_tensor(related)
-        if leave.dtype != torch.bool or leave.shape != theirs.batch_shape:
+        if leave.dtype != torch.bool or leave.shape != parents_a.batch_shape:
             raise ValueError(
-                f"related must hold {theirs.batch_shape[0]} bools; found {leave.dtype} of shape "
-                f"{tuple(leave.shape)}"
+                f"related must hold {parents_a.batch_shape[0]} bools; found {leave.dtype} of "
+                f"shape {tuple(leave.shape)}"
             )
         orders = [torch.where(leave[:, None], torch.arange(o.shape[1]), o) for o in orders]
-    return _recombined(theirs, reorder(others, orders), recombine, t, rng)
+    moved = torch.cat([o != torch.arange(o.shape[1]) for o in orders], -1) if orders else None
+    share = 0.0 if moved is None else float(moved.double().mean())
+    return reorder(parents_b, orders), share
 
 
-def recombine(
+def recombined(
     parents_a: Network, parents_b: Network, how: str, t: float, rng: torch.Generator
 ) -> Network:
     """Return one child of each of n pairs of parents whose neurons stand in one order.
@@ -105,7 +131,7 @@ def recombine(
     --------
     >>> from safecross import initialise
     >>> a, b = initialise([2, 1], [0]), initialise([2, 1], [1])
-    >>> child = recombine(a, b, "arithmetic", 0.25, torch.Generator())
+    >>> child = recombined(a, b, "arithmetic", 0.25, torch.Generator())
     >>> torch.allclose(child.weights[0], 0.75 * a.weights[0] + 0.25 * b.weights[0])
     True
     """
@@ -113,10 +139,6 @@ def recombine(
     check_same_architecture(theirs, others)
     if theirs.batch_shape != others.batch_shape:
         raise ValueError(f"expected as many partners; found {theirs!r} and {others!r}")
-    return _recombined(theirs, others, how, t, rng)
-
-
-def _recombined(theirs, others, how: str, t: float, rng: torch.Generator) -> Network:
     if not isinstance(how, str) or how not in RECOMBINATIONS:
         raise ValueError(checks.unknown("recombination", how, RECOMBINATIONS))
     if not isinstance(rng, torch.Generator):

@@ -343,7 +343,9 @@ def repaired_mean(population: Network, x) -> Network:
     return renew(mean(population), goals[:-1], x)
 
 
-def greedy_soup(population: Network, score: Callable[[Network], float]) -> tuple[Network, list[int]]:
+def greedy_soup(
+    population: Network, score: Callable[[Network], float]
+) -> tuple[Network, list[int]]:
     """Return the mean of those members that, added one by one from the best, do no harm.
 
     Parameters
@@ -384,7 +386,11 @@ def greedy_soup(population: Network, score: Callable[[Network], float]) -> tuple
 
 
 def _repeated(network: Network, n: int) -> Network:
-    return stack([network]) if n == 1 else Network(
-        [w.expand(n, *w.shape) for w in network.weights],
-        [b.expand(n, *b.shape) for b in network.biases],
+    return (
+        stack([network])
+        if n == 1
+        else Network(
+            [w.expand(n, *w.shape) for w in network.weights],
+            [b.expand(n, *b.shape) for b in network.biases],
+        )
     )

@@ -124,9 +124,11 @@ class Classification:
     Parameters
     ----------
     data : Dataset
-        Its training examples are drawn from.
-    batch : int
-        Examples for one evaluation.
+        Images and labels.
+    batch : int, optional
+        Examples for one evaluation; None takes all.
+    split : {"train", "validation"}
+        Where they are drawn from.
 
     Examples
     --------
@@ -137,9 +139,9 @@ class Classification:
     torch.Size([100, 784])
     """
 
-    def __init__(self, data: Dataset, batch: int = 1000):
-        self._x, self._y = data.split("train")
-        self.batch = min(batch, len(self._x))
+    def __init__(self, data: Dataset, batch: int | None = 1000, split: str = "train"):
+        self._x, self._y = data.split(split)
+        self.batch = min(batch or len(self._x), len(self._x))
         self.n_inputs, self.n_outputs = self._x.shape[1], data.n_classes
 
     @torch.no_grad()

@@ -68,8 +68,23 @@ class Experiment(abc.ABC):
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The data set's fingerprint."""
+        """The data set's fingerprint; known data are not read."""
         return fingerprint(self.config.dataset)
+
+    def read_fingerprint(self) -> str:
+        """Return the data set's fingerprint, the data read for it."""
+        return load_data(self.config.dataset).fingerprint
+
+    @property
+    def has_data(self) -> bool:
+        """Whether its data can be had by name, or it needs none."""
+        return self.config.dataset in KNOWN
+
+    def located(self):
+        """Return the config with its data's full path: workers may start in another folder."""
+        if self.has_data:
+            return self.config
+        return self.config.replace(dataset=str(Path(self.config.dataset).resolve()))
 
     @property
     def name(self) -> str:

@@ -8,14 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from .. import checks, store
+from .. import store
 from .experiment import Experiment, config_from_dict, experiment_of
 from .folder import check_session, committed_folder, copy_file, load_checked, runs_folder
 
 __all__ = ["Record", "list_records", "load_record", "publish"]
-
-#: More pairs than anybody will have; what a damaged file says may be anything.
-_MANY = 2**53
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +90,8 @@ class Record:
 
     def describe(self) -> str:
         """Return one line that says when, where and how it was computed."""
-        what = f"Record {self.name}: {self.config.n_pairs} pairs on "
+        experiment = experiment_of(self.config)
+        what = f"Record {self.name}: {experiment.n_units} {experiment.unit}s on "
         what += f"{self.config.dataset}, computed"
         if not self._sessions:  # killed after the last pair, before its note
             return f"{what} on {self.manifest['machine']}."
@@ -209,7 +207,7 @@ def list_records() -> pd.DataFrame:
     rows = []
     for place, folder in (("published", committed_folder()), ("local", runs_folder() / "records")):
         for path in sorted(folder.glob("*/")):
-            done = len(list(path.glob("pairs/pair-*.safetensors")))
+            done = len(list(path.glob("*s/*-?????.safetensors")))
             total, problem = None, ""
             try:
                 total = _pairs_in_all(path)
@@ -222,13 +220,13 @@ def list_records() -> pd.DataFrame:
 
 
 def _pairs_in_all(record_folder: Path) -> int | None:
-    """Return the number of pairs that a record has or shall have; None if nothing says so."""
+    """Return the number of units that a record has or shall have; None if nothing says so."""
     if (record_folder / "manifest.json").exists():
         return _load_manifest(record_folder)[0].n_units
     path = record_folder / "config.json"
     if not path.exists():
         return None
     try:
-        return checks.whole_number("n_pairs", load_checked(path)["n_pairs"], 1, _MANY)
-    except (ValueError, KeyError, TypeError) as error:
+        return experiment_of(config_from_dict(load_checked(path))).n_units
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise store.DamagedFile(f"{path}: not of a run ({error})") from error

@@ -13,7 +13,6 @@ import joblib
 import pandas as pd
 
 from .. import checks, engine, store
-from ..data.catalogue import KNOWN
 from . import machine
 from .experiment import Experiment, experiment_of, kind_of_device
 from .folder import RunFolder, committed_folder, runs_folder
@@ -83,7 +82,7 @@ def run(
     checks.whole_number("shard's i", shard[0], 0, checks.whole_number("shard's n", shard[1], 1) - 1)
     checks.whole_number("together", together, 1)
     engine.check(backend, scheduler, workers)
-    experiment = experiment_of(config.replace(dataset=_absolute(config.dataset)))
+    experiment = experiment_of(experiment_of(config).located())
     start = time.monotonic()
     folder = RunFolder(experiment, folder)
     todo = range(shard[0], experiment.n_units, shard[1])
@@ -148,11 +147,6 @@ def _watch(
     # Workers that were replaced do not count: no more than these were there at once.
     own, others = memory.pop(process_memory()[0]), memory.values()
     return own + sum(sorted(others)[-workers:])
-
-
-def _absolute(dataset: str) -> str:
-    """Return a data set's name, or its file's full path: workers may start in another folder."""
-    return dataset if dataset in KNOWN else str(Path(dataset).resolve())
 
 
 def tasks(

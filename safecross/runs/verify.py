@@ -4,8 +4,6 @@ import numpy as np
 import pandas as pd
 
 from .. import checks, engine
-from ..data import load_data
-from ..data.catalogue import KNOWN
 from .experiment import experiment_of
 from .machine import one_thread
 from .record import Record
@@ -55,11 +53,11 @@ def verify(
     ValueError
         If the data's fingerprint is not the record's, or `n_pairs` leaves its range.
     """
-    if dataset is None and record.config.dataset not in KNOWN:
+    if dataset is None and not experiment_of(record.config).has_data:
         raise ValueError(f"record {record.name} is of data of your own: name their .npz file")
     config = record.config.replace(dataset=dataset or record.config.dataset)
     experiment = experiment_of(config)
-    found = load_data(config.dataset).fingerprint
+    found = experiment.read_fingerprint()
     if found != record.manifest["data_fingerprint"]:
         raise ValueError(
             f"expected data with fingerprint {record.manifest['data_fingerprint']}; found {found}"
