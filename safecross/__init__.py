@@ -11,6 +11,7 @@ from .cca import CCA, BartlettTest, bartlett_test, cca, cca_of_pair
 from .correlation import LayerPair, correlation
 from .crossover import GRID, Curve, FirstLayer, barrier
 from .data import DataError, Dataset, load_data
+from .evolution import averaging as _averaging
 from .evolution import runs as _evolution
 from .frankwolfe import FrankWolfe
 from .front import align, crossover_curve, interpolate

@@ -11,7 +11,7 @@ from . import checks
 from .linalg import affine, product
 from .network import Network, initialise, stack
 
-__all__ = ["train", "training_operations"]
+__all__ = ["Trainer", "train", "training_operations"]
 
 _where_positive = torch.ops.aten.threshold_backward.default
 
@@ -99,22 +99,81 @@ def train(
     hidden = checks.as_list("hidden", hidden)
     networks = [initialise((x.shape[1], *hidden, n_classes), s) for s in seeds]
     theta = (stack(networks) if population else networks[0]).to(x.device)
-    depth = len(hidden) + 1
-    # Weights are held transposed here, as PyTorch does: every product then runs over rows.
-    parameters = [w.mT.contiguous() for w in theta.weights] + [b.clone() for b in theta.biases]
-    update = _adam(parameters, float(learning_rate))
-    labels = y.to(x.device).unsqueeze(-1)
-    targets = x.new_zeros(len(y), n_classes).scatter_(-1, labels, 1.0)
+    trainer = Trainer(theta, x, y, seeds, batch_size, learning_rate, products)
     for epoch in range(epochs):
-        for rows in _minibatches(len(x), batch_size, seeds, epoch, population, x.device):
-            chosen = rows.flatten()
-            batch, target = (
-                part.index_select(0, chosen).view(*rows.shape, -1) for part in (x, targets)
-            )
-            update(_gradient(parameters, batch, target, products))
+        trainer.epoch(epoch)
         if after_epoch is not None:
             after_epoch(epoch + 1)
-    return Network([w.mT.contiguous() for w in parameters[:depth]], parameters[depth:])
+    return trainer.network
+
+
+class Trainer:
+    """Networks in training, epoch by epoch, so that something may be done with them in between.
+
+    Parameters
+    ----------
+    theta : Network
+        Where training starts: one network, or a population.
+    x : torch.Tensor of float32, shape (n, m)
+        Training examples.
+    y : torch.Tensor of int64, shape (n,)
+        Labels.
+    seeds : sequence of int
+        Of the minibatches, one for each network.
+    batch_size, learning_rate, products
+        As for `train`.
+
+    Examples
+    --------
+    >>> x, y = torch.rand(20, 2), torch.zeros(20, dtype=torch.int64)
+    >>> trainer = Trainer(initialise([2, 3, 2], [0, 1]), x, y, [0, 1])
+    >>> trainer.epoch(0)
+    >>> trainer.network
+    Network(2-3-2, population (2,))
+    """
+
+    def __init__(
+        self, theta: Network, x, y, seeds, batch_size=128, learning_rate=1e-3, products=None
+    ):
+        self._x, self._seeds, self._batch_size = x, list(seeds), batch_size
+        self._learning_rate, self._products = learning_rate, products or torch.float32
+        labels = y.to(x.device).unsqueeze(-1)
+        self._targets = x.new_zeros(len(y), theta.widths[-1]).scatter_(-1, labels, 1.0)
+        self.replace(theta)
+
+    def replace(self, theta: Network) -> None:
+        """Go on from other networks, as many as before, Adam's moments at 0."""
+        # Weights are held transposed here, as PyTorch does: every product then runs over rows.
+        self._parameters = [w.mT.contiguous() for w in theta.weights]
+        self._parameters += [b.clone() for b in theta.biases]
+        self._population = bool(theta.batch_shape)
+        self._update = _adam(self._parameters, float(self._learning_rate))
+
+    def shift(self, theta: Network) -> None:
+        """Go on from other weights, near to those at hand: Adam's moments stay."""
+        found = [w.mT for w in theta.weights] + list(theta.biases)
+        for parameter, values in zip(self._parameters, found, strict=True):
+            parameter.copy_(values)
+
+    @property
+    def network(self) -> Network:
+        """The networks as they are now."""
+        depth = len(self._parameters) // 2
+        weights = [w.mT.contiguous() for w in self._parameters[:depth]]
+        return Network(weights, [b.clone() for b in self._parameters[depth:]])
+
+    @torch.no_grad()
+    def epoch(self, number: int) -> None:
+        """Train for one epoch, whose minibatches depend on seeds and number only."""
+        for rows in _minibatches(
+            len(self._x), self._batch_size, self._seeds, number, self._population, self._x.device
+        ):
+            chosen = rows.flatten()
+            batch, target = (
+                part.index_select(0, chosen).view(*rows.shape, -1)
+                for part in (self._x, self._targets)
+            )
+            self._update(_gradient(self._parameters, batch, target, self._products))
 
 
 def training_operations(widths: Sequence[int], n: int, epochs: int) -> int:
