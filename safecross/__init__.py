@@ -12,6 +12,7 @@ from .correlation import LayerPair, correlation
 from .crossover import GRID, Curve, FirstLayer, barrier
 from .data import DataError, Dataset, load_data
 from .evolution import averaging as _averaging
+from .evolution import merging as _merging
 from .evolution import runs as _evolution
 from .frankwolfe import FrankWolfe
 from .front import align, crossover_curve, interpolate

@@ -16,6 +16,8 @@ __all__ = [
     "against_all",
     "compare",
     "count_text",
+    "family",
+    "holm",
     "interval",
     "pair_totals",
     "ratio_interval",
@@ -208,7 +210,10 @@ def compare(
         if operator not in table:
             raise ValueError(checks.unknown("operator of the record", operator, table.columns))
     difference = (table[first] - table[second]).to_numpy()
-    gain = -difference if column == "loss" else difference
+    return _compared(difference, -difference if column == "loss" else difference)
+
+
+def _compared(difference: np.ndarray, gain: np.ndarray) -> Comparison:
     wins, losses = int((gain > 0).sum()), int((gain < 0).sum())
     sign_p = stats.binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
     moved = difference[difference != 0]
@@ -257,18 +262,87 @@ def against_all(record: Record, reference: str, t: float = 0.5) -> pd.DataFrame:
     """
     others = [name for name in record.config.operators if name != reference]
     found = [compare(record, name, reference, t=t) for name in others]
-    raw = np.array([one.wilcoxon_p for one in found])
-    order = np.argsort(raw, kind="stable")
-    adjusted = np.empty_like(raw)
-    factors = np.arange(len(raw), 0, -1)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(factors * raw[order]))
     rows = []
-    for name, one, p in zip(others, found, adjusted, strict=True):
+    for name, one, p in zip(others, found, holm([f.wilcoxon_p for f in found]), strict=True):
         verdict = "no difference"
         if p < 0.05:
             verdict = "better" if one.difference.value < 0 else "worse"
         rows.append((name, one.difference, one.wins, one.n, float(p), verdict))
     return pd.DataFrame(rows, columns=["operator", "difference", "wins", "n", "p", "verdict"])
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    r"""Return p-values of a family of tests, adjusted by Holm's method.
+
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min\{1, (m - j + 1)\, p_{(j)}\}
+
+    Parameters
+    ----------
+    p : sequence of float, shape (m,)
+        In any order.
+
+    Notes
+    -----
+    Source: Holm 1979.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    raw = np.asarray(p, dtype=float)
+    order = np.argsort(raw, kind="stable")
+    adjusted = np.empty_like(raw)
+    factors = np.arange(len(raw), 0, -1)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(factors * raw[order]))
+    return adjusted
+
+
+def family(table: pd.DataFrame, comparisons: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Return how some columns compare with others, row by row, as one family of tests.
+
+    The rule for a verdict: Wilcoxon's signed-rank test on the differences, its p adjusted by
+    `holm` over all comparisons, below .05: *higher* or *lower* by the sign of the mean difference,
+    else *no difference*.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A row for each unit, such as a run, and a column for each thing that is measured of it.
+    comparisons : sequence of (str, str)
+        First and second column.
+
+    Returns
+    -------
+    pandas.DataFrame
+        first, second, difference (`Interval` of first minus second), higher (in how many rows the
+        first is), n, p (adjusted) and verdict.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"a": [1.0] * 8, "b": np.arange(2, 10) / 1.0})
+    >>> family(table, [("a", "b")])[["higher", "n", "verdict"]].values.tolist()
+    [[0, 8, 'lower']]
+    """
+    for name in {name for pair in comparisons for name in pair}:
+        if name not in table:
+            raise ValueError(checks.unknown("column", name, list(table.columns)))
+    differences = [(table[a] - table[b]).to_numpy() for a, b in comparisons]
+    found = [_compared(difference, difference) for difference in differences]
+    rows = []
+    adjusted = holm([one.wilcoxon_p for one in found])
+    for (first, second), one, p in zip(comparisons, found, adjusted, strict=True):
+        verdict = "no difference"
+        if p < 0.05:
+            verdict = "higher" if one.difference.value > 0 else "lower"
+        rows.append((first, second, one.difference, one.wins, one.n, float(p), verdict))
+    columns = ["first", "second", "difference", "higher", "n", "p", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def pair_totals(record: Record, statistic: str, layer: int | None = None) -> pd.Series:

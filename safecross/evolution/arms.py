@@ -91,8 +91,8 @@ def parse_arm(text: str) -> Arm:
     --------
     >>> parse_arm("sc-pwc/neuron:scramble=0.25").scramble
     0.25
-    >>> parse_arm("mutation:sigma=0.2")
-    Arm(method='mutation', recombine='', sigma=0.2, scramble=0.0, related=False, safe='no', t=0.5, niche=0)
+    >>> parse_arm("mutation:sigma=0.2,safe=gradient").safe
+    'gradient'
     """
     if not isinstance(text, str):
         raise ValueError(f"an arm must be a word; found {checks.shown(text)}")

@@ -1,4 +1,4 @@
-"""Networks trained side by side and averaged: when must they be aligned before?"""
+"""Networks that are trained side by side and averaged, aligned before or not."""
 
 import time
 from collections.abc import Iterator, Sequence

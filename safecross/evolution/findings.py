@@ -1,8 +1,35 @@
 """The questions asked of populations, and the rules that answer them."""
 
+from dataclasses import replace
+
+import pandas as pd
+
+from ..analysis import family
+from ..runs import Record
+from .arms import parse_arm
+from .averaging import AveragingConfig
+from .merging import MergingConfig
 from .runs import SWING_UP, EvolutionConfig
 
-__all__ = ["ARMS", "SIGMAS", "tuning_config"]
+__all__ = [
+    "ARMS",
+    "COMPARED",
+    "RATES",
+    "SIGMAS",
+    "arm_families",
+    "averaging_configs",
+    "averaging_family",
+    "champions",
+    "evolution_config",
+    "made",
+    "merged",
+    "merging_config",
+    "merging_family",
+    "population_configs",
+    "spelled",
+    "tuned",
+    "tuning_config",
+]
 
 #: Ways to make children whose step size is tuned, each for itself.
 ARMS = ("mutation", "naive/neuron", "sc-pwc/neuron", "naive/arithmetic", "sc-pwc/arithmetic")
@@ -10,8 +37,189 @@ ARMS = ("mutation", "naive/neuron", "sc-pwc/neuron", "naive/arithmetic", "sc-pwc
 #: Step sizes that are tried.
 SIGMAS = (0.01, 0.03, 0.1, 0.3)
 
+#: Probabilities that a parent's neurons are put in a random order before it mates.
+RATES = (0.0, 0.25, 1.0)
+
+#: What networks become that are trained side by side: compared with aligning once.
+COMPARED = ("never", "always", "same", "pull", "single", "ensemble", "soup", "aligned soup")
+
+_MERGED = (
+    "naive/arithmetic",
+    "sc-pwc/arithmetic",
+    "sc-pwc/arithmetic+repair",
+    "naive/neuron",
+    "sc-pwc/neuron",
+    "naive/layer",
+    "sc-pwc/layer",
+    "naive/slerp",
+    "sc-pwc/slerp",
+)
+
 
 def tuning_config() -> EvolutionConfig:
     """Return the experiment that chooses each arm's step size, on seeds of its own."""
     arms = tuple(f"{arm}:sigma={sigma}" for arm in ARMS for sigma in SIGMAS)
     return EvolutionConfig(SWING_UP, arms, n_runs=5, generations=80, seed=1)
+
+
+def champions(record: Record) -> pd.DataFrame:
+    """Return the champions' scores of an experiment on evolution, a row a run, a column an arm."""
+    table = record.tables["champions"].pivot(index="run", columns="arm", values="score")
+    return table[list(record.config.arms)]
+
+
+def tuned(record: Record) -> dict[str, float]:
+    """Return the step size of each arm: that with the highest mean score of its champions.
+
+    Parameters
+    ----------
+    record : Record
+        Of `tuning_config`.
+    """
+    scores = champions(record).mean()
+    best: dict[str, float] = {}
+    for arm in ARMS:
+        tried = {sigma: scores[f"{arm}:sigma={sigma}"] for sigma in SIGMAS}
+        best[arm] = max(tried, key=tried.get)
+    return best
+
+
+def evolution_config(sigmas: dict[str, float]) -> EvolutionConfig:
+    """Return the main experiment: scrambled or not, with the step sizes that `tuned` chose.
+
+    Parameters
+    ----------
+    sigmas : dict of str to float
+        By arm.
+    """
+    arms = [spelled("mutation", sigmas)]
+    for arm in ARMS[1:]:
+        arms += [spelled(arm, sigmas, rate) for rate in RATES]
+    arms += [spelled(arm, sigmas, related=True) for arm in ARMS if arm.startswith("sc-pwc")]
+    return EvolutionConfig(SWING_UP, tuple(arms), n_runs=20, generations=80)
+
+
+def spelled(arm: str, sigmas: dict[str, float], rate: float = 0.0, related: bool = False) -> str:
+    """Return an arm of the main experiment in one word.
+
+    Examples
+    --------
+    >>> spelled("naive/neuron", {"naive/neuron": 0.03}, 0.25)
+    'naive/neuron:sigma=0.03,scramble=0.25'
+    """
+    word = f"{arm}:sigma={sigmas[arm]}"
+    if rate:
+        word += f",scramble={rate}"
+    return f"{word},related=true" if related else word
+
+
+def arm_families(record: Record) -> pd.DataFrame:
+    """Return the twelve comparisons of the main experiment, as one family.
+
+    Aligned with naive crossover, for each recombination and rate of scrambling; each crossover
+    without scrambling with mutation alone; and leaving relatives unaligned with aligning all. The
+    rule, fixed before there was a record, is that of `safecross.analysis.family`, on the
+    champions' scores.
+
+    Parameters
+    ----------
+    record : Record
+        Of `evolution_config`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `family` returns it, with the question in front.
+    """
+    arms = {arm: parse_arm(arm) for arm in record.config.arms}
+    by = {replace(a, sigma=0.0): word for word, a in arms.items()}
+    plain = {word: a for word, a in arms.items() if a.crosses and not a.related}
+    rows = []
+    for word, a in plain.items():
+        if a.method != "naive":
+            other = by[replace(a, sigma=0.0, method="naive")]
+            rows.append((f"aligned or not, {a.recombine}, rate {a.scramble:g}", word, other))
+    mutation = next(word for word, a in arms.items() if not a.crosses)
+    rows += [("crossover or not", w, mutation) for w, a in plain.items() if not a.scramble]
+    for word, a in arms.items():
+        if a.related:
+            rows.append(("relatives left alone", word, by[replace(a, sigma=0.0, related=False)]))
+    found = family(champions(record), [row[1:] for row in rows])
+    return found.assign(question=[row[0] for row in rows])[["question", *found.columns]]
+
+
+def averaging_configs() -> dict[str, AveragingConfig]:
+    """Return the experiments on averaging, by what the book calls them."""
+    main = AveragingConfig("mnist", (128, 128), 4, epochs=40, period=5, n_runs=10)
+    return {
+        "MNIST, 4 networks": main,
+        "MNIST, 2 networks": main.replace(networks=2),
+        "MNIST, 8 networks": main.replace(networks=8),
+        "CIFAR-10, 4 networks": main.replace(dataset="cifar10", n_runs=5),
+    }
+
+
+def made(record: Record, column: str = "accuracy") -> pd.DataFrame:
+    """Return what the networks of an experiment on averaging became: a row a run."""
+    return record.tables["results"].pivot(index="run", columns="what", values=column)
+
+
+def averaging_family(record: Record) -> pd.DataFrame:
+    """Return how everything compares with aligning once, by accuracy, as one family.
+
+    The rule, fixed before there was a record, is that of `safecross.analysis.family`. Five runs
+    cannot reach its level: their smallest p is 0.0625 before it is adjusted.
+
+    Parameters
+    ----------
+    record : Record
+        Of one of `averaging_configs`.
+    """
+    return family(made(record), [(what, "once") for what in COMPARED])
+
+
+def merging_config(sigmas: dict[str, float]) -> MergingConfig:
+    """Return the experiment that merges champions of lineages evolved by mutation alone."""
+    return MergingConfig(SWING_UP, _MERGED, spelled("mutation", sigmas), 20, 80, seed=2)
+
+
+def merged(record: Record, t: float = 0.5, column: str = "score") -> pd.DataFrame:
+    """Return the children of an experiment on merging at one t: a row a pair, a column a way.
+
+    The column ``parents`` is the mean of both parents' scores, 0 of their distances.
+    """
+    rows = record.tables["children"]
+    table = rows[rows["t"] == t].pivot(index="pair", columns="way", values=column)
+    pairs = record.tables["pairs"]
+    parents = pairs[["score_a", "score_b"]].mean(axis=1) if column == "score" else 0.0
+    return table[list(record.config.ways)].assign(parents=parents)
+
+
+def merging_family(record: Record) -> pd.DataFrame:
+    """Return how the ways to merge compare at t = 0.5, by score, as one family.
+
+    Aligned with naive merging for each recombination; repaired with not repaired; and the best
+    that alignment does with the parents. The rule is that of `safecross.analysis.family`.
+    """
+    ways = record.config.ways
+    rows = [(w, w.replace("sc-pwc", "naive")) for w in ways if w.startswith("sc-pwc")]
+    rows = [(first, second) for first, second in rows if second in ways]
+    rows += [(way, way.removesuffix("+repair")) for way in ways if way.endswith("+repair")]
+    rows.append(("sc-pwc/arithmetic", "parents"))
+    return family(merged(record), rows)
+
+
+def population_configs(sigmas: dict[str, float]) -> list:
+    """Return the configs of all published records on populations.
+
+    Parameters
+    ----------
+    sigmas : dict of str to float
+        As `tuned` chose them.
+    """
+    return [
+        tuning_config(),
+        evolution_config(sigmas),
+        *averaging_configs().values(),
+        merging_config(sigmas),
+    ]

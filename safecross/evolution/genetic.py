@@ -194,8 +194,8 @@ def effective_rank(population: Network) -> float:
 
     Examples
     --------
-    >>> effective_rank(Network([torch.eye(3)[None]], [torch.zeros(1, 3)]))
-    3.0000...
+    >>> round(effective_rank(Network([torch.eye(3)[None]], [torch.zeros(1, 3)])), 6)
+    3.0
     """
     weight = population.weights[min(1, population.depth)]
     values = torch.linalg.svdvals(weight.double())

@@ -10,7 +10,7 @@ from .. import checks
 from ..activations import activations
 from ..correlation import correlation
 from ..matching import Matching, match_one_to_one
-from ..network import Network, check_same_architecture, initialise, stack
+from ..network import Network, check_same_architecture, stack
 from ..operators import align, as_method
 from ..registry import Method
 from ..repair import preactivation_statistics, renew
@@ -62,6 +62,7 @@ def check_population(name: str, population) -> Network:
 
     Examples
     --------
+    >>> from safecross import initialise
     >>> check_population("parents", initialise([2, 3, 1], [0, 1]))
     Network(2-3-1, population (2,))
     """
@@ -109,6 +110,7 @@ def matched_orders(
 
     Examples
     --------
+    >>> from safecross import initialise
     >>> theirs = initialise([5, 4, 2], [0, 1])
     >>> matched_orders(theirs, theirs, torch.rand(20, 5))
     [tensor([[0, 1, 2, 3],
@@ -165,9 +167,10 @@ def reorder(population: Network, orders) -> Network:
 
     Examples
     --------
+    >>> from safecross import initialise
     >>> theta = initialise([2, 3, 1], [0, 1])
-    >>> back = reorder(reorder(theta, [torch.tensor([[2, 0, 1]] * 2)]), [torch.tensor([[1, 2, 0]] * 2)])
-    >>> torch.equal(back.weights[0], theta.weights[0])
+    >>> there, back = torch.tensor([[2, 0, 1]] * 2), torch.tensor([[1, 2, 0]] * 2)
+    >>> torch.equal(reorder(reorder(theta, [there]), [back]).weights[0], theta.weights[0])
     True
     """
     check_population("the population", population)
@@ -206,6 +209,7 @@ def scramble(population: Network, rng: torch.Generator, rate: float = 1.0) -> Ne
 
     Examples
     --------
+    >>> from safecross import initialise
     >>> theta, x = initialise([2, 3, 1], [0, 1]), torch.rand(5, 2)
     >>> other = scramble(theta, torch.Generator().manual_seed(0))
     >>> torch.allclose(other(x), theta(x), atol=1e-6)
@@ -249,6 +253,7 @@ def align_population(
 
     Examples
     --------
+    >>> from safecross import initialise
     >>> theta, x = initialise([5, 4, 2], [3]), torch.rand(50, 5)
     >>> copies = Network([w.repeat(6, 1, 1) for w in theta.weights],
     ...                  [b.repeat(6, 1) for b in theta.biases])
@@ -285,6 +290,7 @@ def medoid(population: Network, x) -> int:
 
     Examples
     --------
+    >>> from safecross import initialise
     >>> medoid(initialise([5, 4, 2], [0, 1, 0]), torch.rand(50, 5)) in (0, 2)
     True
     """
@@ -305,6 +311,7 @@ def mean(population: Network) -> Network:
 
     Examples
     --------
+    >>> from safecross import initialise
     >>> mean(initialise([2, 3, 1], [0, 1]))
     Network(2-3-1)
     """
@@ -331,6 +338,7 @@ def repaired_mean(population: Network, x) -> Network:
 
     Examples
     --------
+    >>> from safecross import initialise
     >>> repaired_mean(initialise([2, 3, 1], [0, 1]), torch.rand(9, 2))
     Network(2-3-1)
     """
@@ -368,9 +376,10 @@ def greedy_soup(
 
     Examples
     --------
+    >>> from safecross import initialise
     >>> theta = initialise([2, 3, 1], [0, 1, 2])
     >>> greedy_soup(theta, lambda network: -float(network.weights[0].norm()))[1]
-    [2, 0, 1]
+    [1, 2]
     """
     check_population("the population", population)
     scores = [float(score(population[i])) for i in range(population.batch_shape[0])]

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -14,9 +15,9 @@ import pandas as pd
 import torch
 
 from .. import checks, store
-from ..config import BaseConfig
+from ..config import BaseConfig, network_seed
 from ..data import load_data
-from ..runs.experiment import Difference, Experiment, Results, register
+from ..runs.experiment import Difference, Experiment, Results, fingerprint, register
 from ..runs.folder import RunFolder
 from ..runs.record import Record
 from ..states import network_of, state_of
@@ -24,7 +25,7 @@ from .arms import parse_arm
 from .genetic import COLUMNS, Setting, State, advance, begin, champion
 from .tasks import Classification, SwingUp, Task
 
-__all__ = ["EvolutionConfig", "EvolutionRuns", "SWING_UP"]
+__all__ = ["SWING_UP", "EvolutionConfig", "EvolutionRuns", "TaskExperiment"]
 
 #: The task that needs no data, and what names it in hashes: its equations and start.
 SWING_UP = "swing-up"
@@ -105,27 +106,14 @@ class EvolutionConfig(BaseConfig):
 
     def run_seed(self, run: int) -> int:
         """Return the seed of one run, whatever its arm."""
-        drawn = np.random.SeedSequence([self.seed, run]).generate_state(1, np.uint64)[0]
-        return int(drawn >> np.uint64(1))
+        return network_seed(self, run)
 
 
-@register
-class EvolutionRuns(Experiment):
-    """Runs of genetic algorithms; a unit is one run of every arm."""
+class TaskExperiment(Experiment):
+    """What experiments share whose networks do a task: `SWING_UP`, or a data set's classes.
 
-    kind: ClassVar[str] = "evolution"
-    config_type: ClassVar[type] = EvolutionConfig
-    unit: ClassVar[str] = "run"
-    schema: ClassVar = {
-        "generations": ("run", "arm", "generation", *COLUMNS),
-        "champions": ("run", "arm", "seed", "score"),
-        "timings": ("run", "step", "seconds"),
-    }
-
-    @property
-    def n_units(self) -> int:
-        """How many runs there are of each arm."""
-        return self.config.n_runs
+    Their configs have `dataset`, `hidden`, `population`, `align_n`, `episodes` and `held_out`.
+    """
 
     def tasks(self) -> tuple[Task, Task]:
         """Return the task of the generations, and that on which champions are measured."""
@@ -144,7 +132,7 @@ class EvolutionRuns(Experiment):
         """The data's fingerprint; of a task without data a hash of what it is."""
         if self.without_data:
             return hashlib.sha256(_VERSION.encode()).hexdigest()
-        return super().fingerprint
+        return fingerprint(self.config.dataset)
 
     def read_fingerprint(self) -> str:
         """Return the fingerprint, the data read for it where there are any."""
@@ -154,6 +142,45 @@ class EvolutionRuns(Experiment):
     def has_data(self) -> bool:
         """Whether its data can be had by name, or it needs none."""
         return self.without_data or super().has_data
+
+    def memory(self, device: str = "cpu", together: int = 1) -> int:
+        """Return the bytes that a process needs."""
+        config = self.config
+        n_inputs, n_outputs = SwingUp.n_inputs, SwingUp.n_outputs
+        examples = 0
+        if not self.without_data:
+            n_train, n_test, shape, n_outputs = self.sizes()
+            n_inputs = math.prod(shape)
+            examples = (n_train + n_test) * n_inputs + config.population * n_test * n_outputs
+        widths = [n_inputs, *config.hidden, n_outputs]
+        entries = sum(a * b + b for a, b in itertools.pairwise(widths))
+        widest = max(widths)
+        # Members, children, noise and what alignment holds of activations and correlations.
+        held = config.population * (8 * entries + 6 * widest * (config.align_n + widest))
+        return 4 * (examples + held) + 2**28
+
+    def about(self, units: Sequence[dict]) -> dict:
+        """Return nothing more."""
+        return {}
+
+
+@register
+class EvolutionRuns(TaskExperiment):
+    """Runs of genetic algorithms; a unit is one run of every arm."""
+
+    kind: ClassVar[str] = "evolution"
+    config_type: ClassVar[type] = EvolutionConfig
+    unit: ClassVar[str] = "run"
+    schema: ClassVar = {
+        "generations": ("run", "arm", "generation", *COLUMNS),
+        "champions": ("run", "arm", "seed", "score"),
+        "timings": ("run", "step", "seconds"),
+    }
+
+    @property
+    def n_units(self) -> int:
+        """How many runs there are of each arm."""
+        return self.config.n_runs
 
     def compute(
         self, units: Sequence[int], folder: RunFolder, device: str = "cpu", together: int = 1
@@ -229,26 +256,6 @@ class EvolutionRuns(Experiment):
             found.append((arm, "best of all generations", float(apart.max()), True))
             found.append((arm, "champion", score, True))
         return found
-
-    def memory(self, device: str = "cpu", together: int = 1) -> int:
-        """Return the bytes that a process needs."""
-        config = self.config
-        n_inputs, n_outputs = SwingUp.n_inputs, SwingUp.n_outputs
-        examples = 0
-        if not self.without_data:
-            n_train, n_test, shape, n_outputs = self.sizes()
-            n_inputs = math.prod(shape)
-            examples = (n_train + n_test) * n_inputs + config.population * n_test * n_outputs
-        widths = [n_inputs, *config.hidden, n_outputs]
-        entries = sum(a * b + b for a, b in zip(widths[:-1], widths[1:], strict=True))
-        widest = max(widths)
-        # Members, children, noise and what alignment holds of activations and correlations.
-        held = config.population * (8 * entries + 6 * widest * (config.align_n + widest))
-        return 4 * (examples + held) + 2**28
-
-    def about(self, units: Sequence[dict]) -> dict:
-        """Return nothing more."""
-        return {}
 
 
 def _keep(state: State, place: Path, name: str) -> None:

@@ -1,0 +1,255 @@
+"""Champions of separate lineages merged: what survives, and how new the children are."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .. import checks
+from ..config import BaseConfig, network_seed
+from ..network import Network, stack
+from ..repair import repair
+from ..runs.experiment import Difference, Results, register
+from ..runs.folder import RunFolder
+from ..runs.record import Record
+from .arms import parse_arm
+from .genetic import Setting, advance, begin, champion
+from .mating import partners, recombined
+from .runs import TaskExperiment
+
+__all__ = ["POINTS", "Merging", "MergingConfig", "behaviour_distance", "parse_way"]
+
+#: Shares of the second parent.
+POINTS = (0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
+
+_REPAIRED = "+repair"
+
+
+@dataclass(frozen=True)
+class MergingConfig(BaseConfig):
+    """Pairs of champions, each of a genetic algorithm of its own, merged in several ways.
+
+    Parameters
+    ----------
+    dataset : str
+        The task, as for `EvolutionConfig`.
+    ways : tuple of str
+        Each ``method/recombination``, and perhaps ``+repair`` after it.
+    arm : str
+        How the champions were evolved, as `parse_arm` reads it.
+    n_pairs, generations, seed
+        Pairs of champions; generations of each run; seed of the whole experiment.
+    t : tuple of float
+        Shares of the second parent, in [0, 1]; 0, 0.5 and 1 must be among them.
+    align_n : int
+        Inputs that the champions met, on which neurons are compared and children repaired.
+    hidden, population, parents, episodes, held_out
+        As for `EvolutionConfig`; children are measured on `held_out` episodes too.
+
+    Raises
+    ------
+    ValueError
+        If a field leaves its range; the message names the field.
+
+    Examples
+    --------
+    >>> MergingConfig("swing-up", ("naive/arithmetic",), "mutation", 1, 2).align_n
+    1000
+    """
+
+    kind: ClassVar[str] = "merging"
+
+    dataset: str
+    ways: tuple[str, ...]
+    arm: str
+    n_pairs: int
+    generations: int
+    seed: int = 0
+    t: tuple[float, ...] = POINTS
+    align_n: int = 1000
+    hidden: tuple[int, ...] = (64, 64)
+    population: int = 64
+    parents: int = 13
+    episodes: int = 4
+    held_out: int = 32
+
+    def __post_init__(self):
+        for name in ("ways", "hidden", "t"):
+            self._set(name, tuple(checks.as_list(name, getattr(self, name))))
+        self._set("dataset", str(self.dataset))
+        self._set("hidden", tuple(checks.whole_number("each width", w, 1) for w in self.hidden))
+        lowest = {"n_pairs": 1, "generations": 1, "seed": 0, "population": 2, "parents": 2}
+        lowest |= {"align_n": 2, "episodes": 1, "held_out": 1}
+        for name, low in lowest.items():
+            self._set(name, checks.whole_number(name, getattr(self, name), low))
+        self._set("t", tuple(checks.number_in("t", t, 0, 1) for t in self.t))
+        if not {0.0, 0.5, 1.0} <= set(self.t) or len(set(self.t)) != len(self.t):
+            raise ValueError(f"t must hold 0, 0.5 and 1, and no point twice; found {self.t}")
+        parse_arm(self.arm)
+        for way in self.ways:
+            parse_way(way)
+        if not self.ways or len(set(self.ways)) != len(self.ways):
+            raise ValueError(f"ways must name at least one, none twice; found {list(self.ways)}")
+        _ = self.setting
+
+    @property
+    def setting(self) -> Setting:
+        """Sizes of the algorithm."""
+        return Setting(self.hidden, self.population, self.parents)
+
+
+def parse_way(text: str) -> tuple[str, str, bool]:
+    """Return method and recombination of a way to merge, and whether children are repaired.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, or what is repaired is no average.
+
+    Examples
+    --------
+    >>> parse_way("sc-pwc/arithmetic+repair")
+    ('sc-pwc', 'arithmetic', True)
+    """
+    repaired = isinstance(text, str) and text.endswith(_REPAIRED)
+    arm = parse_arm(text.removesuffix(_REPAIRED) if repaired else text)
+    if not arm.crosses:
+        raise ValueError(f"a way to merge must cross over; found {text!r}")
+    if repaired and arm.recombine != "arithmetic":
+        raise ValueError(f"only arithmetic children are repaired; found {text!r}")
+    return arm.method, arm.recombine, repaired
+
+
+def behaviour_distance(children: Network, parents: Network, x) -> torch.Tensor:
+    r"""Return how far each child's outputs are from those of the parent that is nearer.
+
+    .. math:: d = \min_p \frac{1}{2m} \sum_{i=1}^{m}
+              \overline{\lvert\tanh z(x_i) - \tanh z_p(x_i)\rvert}
+
+    Parameters
+    ----------
+    children, parents : Network
+        Populations with the same inputs and outputs.
+    x : torch.Tensor, shape (m, inputs)
+        Inputs that the parents met.
+
+    Returns
+    -------
+    torch.Tensor of float64, shape (n,)
+        In [0, 1]; 0 for a parent's copy.
+
+    Examples
+    --------
+    >>> from safecross import initialise
+    >>> parents = initialise([2, 3, 1], [0, 1])
+    >>> behaviour_distance(parents, parents, torch.rand(9, 2))
+    tensor([0., 0.], dtype=torch.float64)
+    """
+    ours, theirs = children(x).double().tanh(), parents(x).double().tanh()
+    return (ours[:, None] - theirs).abs().mean((-1, -2)).min(1).values / 2
+
+
+@register
+class Merging(TaskExperiment):
+    """Champions of separate runs, merged two by two; a unit is a pair."""
+
+    kind: ClassVar[str] = "merging"
+    config_type: ClassVar[type] = MergingConfig
+    unit: ClassVar[str] = "pair"
+    schema: ClassVar = {
+        "children": ("pair", "way", "t", "score", "distance"),
+        "pairs": ("pair", "seed_a", "seed_b", "score_a", "score_b", "distance"),
+        "timings": ("pair", "step", "seconds"),
+    }
+
+    @property
+    def n_units(self) -> int:
+        """How many pairs there are."""
+        return self.config.n_pairs
+
+    def compute(
+        self, units: Sequence[int], folder: RunFolder, device: str = "cpu", together: int = 1
+    ) -> Iterator[tuple[int, Results, dict]]:
+        """Yield some pairs."""
+        for pair in units:
+            yield pair, self.compute_again(pair), {}
+
+    def compute_again(self, unit: int) -> Results:
+        """Return a pair's results from nothing."""
+        config, start = self.config, time.perf_counter()
+        task, held_out = self.tasks()
+        parents = stack([self._champion(task, held_out, 2 * unit + side) for side in (0, 1)])
+        rng = torch.Generator().manual_seed(network_seed(config, 2 * unit))
+        state = rng.get_state()
+        score, seen, _ = held_out(parents, rng)
+        seen = seen[torch.randint(len(seen), (config.align_n,), generator=rng)]
+        apart = behaviour_distance(parents[:1], parents[1:], seen)
+        results = {"parents": score, "distance": apart, "seconds.evolve": _since(start)}
+        for i, way in enumerate(config.ways):
+            start = time.perf_counter()
+            children = self._children(parents, seen, way, rng)
+            # All children and both parents meet the same episodes.
+            met = torch.Generator()
+            met.set_state(state)
+            results[f"score.{i}"] = held_out(children, met).fitness
+            results[f"distance.{i}"] = behaviour_distance(children, parents, seen)
+            results[f"seconds.{way}"] = _since(start)
+        return results
+
+    def _champion(self, task, held_out, run: int) -> Network:
+        config, seed = self.config, network_seed(self.config, run)
+        state = begin(task, config.setting, seed)
+        for _ in range(config.generations):
+            state = advance(task, parse_arm(config.arm), config.setting, seed, state)
+        return champion(task, held_out, seed, state)[0]
+
+    def _children(self, parents: Network, seen, way: str, rng: torch.Generator) -> Network:
+        method, recombine, repaired = parse_way(way)
+        ours, others = parents[:1], partners(parents[:1], parents[1:], seen, method)[0]
+        children = []
+        for t in self.config.t:
+            child = recombined(ours, others, recombine, t, rng)[0]
+            if repaired:
+                child = repair(child, ours[0], others[0], seen, t)
+            children.append(child)
+        return stack(children)
+
+    def tables(self, results) -> dict[str, pd.DataFrame]:
+        """Return the record's tables of the pairs' results."""
+        config = self.config
+        children, pairs, timings = [], [], []
+        for pair, result in results:
+            seeds = [network_seed(config, 2 * pair + side) for side in (0, 1)]
+            pairs.append((pair, *seeds, *result["parents"].tolist(), float(result["distance"])))
+            for i, way in enumerate(config.ways):
+                rows = zip(config.t, result[f"score.{i}"], result[f"distance.{i}"], strict=True)
+                children += [(pair, way, t, float(s), float(d)) for t, s, d in rows]
+            for step in ("evolve", *config.ways):
+                timings.append((pair, step, float(result[f"seconds.{step}"])))
+        found = zip(self.schema, (children, pairs, timings), strict=True)
+        return {name: pd.DataFrame(rows, columns=self.schema[name]) for name, rows in found}
+
+    def rows(self, table: str) -> int | None:
+        """Return how many rows a table has."""
+        each = {"children": len(self.config.ways) * len(self.config.t), "pairs": 1}
+        return self.n_units * each.get(table, 1 + len(self.config.ways))
+
+    def differences(self, record: Record, unit: int, again: Results) -> list[Difference]:
+        """Return by how much a pair's scores differ, computed again."""
+        parents = record.tables["pairs"].query("pair == @unit")[["score_a", "score_b"]]
+        apart = np.abs(parents.to_numpy()[0] - again["parents"].numpy()).max()
+        # Selection amplifies rounding: another machine's champions are others.
+        found = [("parents", "score", float(apart), True)]
+        for i, way in enumerate(self.config.ways):
+            kept = record.tables["children"].query("pair == @unit and way == @way")["score"]
+            apart = np.abs(kept.to_numpy() - again[f"score.{i}"].numpy()).max()
+            found.append((way, "score", float(apart), True))
+        return found
+
+
+def _since(start: float) -> torch.Tensor:
+    return torch.tensor(time.perf_counter() - start, dtype=torch.float64)
