@@ -368,9 +368,7 @@ def test_the_pole_moves_as_its_equations_say():
     def motion(_, state):
         # Lagrange's equations of a cart and a uniform rod, solved for the accelerations.
         _, speed, angle, turn = state
-        mass = np.array(
-            [[1.1, 0.05 * np.cos(angle)], [0.05 * np.cos(angle), 0.1 * 0.5**2 * 4 / 3]]
-        )
+        mass = np.array([[1.1, 0.05 * np.cos(angle)], [0.05 * np.cos(angle), 0.1 * 0.5**2 * 4 / 3]])
         force = [2.0 + 0.05 * turn**2 * np.sin(angle), 0.05 * 9.8 * np.sin(angle)]
         return [speed, *(np.linalg.solve(mass, force)[:1]), turn, np.linalg.solve(mass, force)[1]]
 

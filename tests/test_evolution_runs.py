@@ -1,0 +1,428 @@
+"""Experiments on populations: run, killed, resumed, verified; and the rules that read them."""
+
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from safecross import StoreError, initialise, interpolate, repair, store
+from safecross.evolution import findings
+from safecross.evolution.arms import parse_arm
+from safecross.evolution.averaging import POLICIES, Averaging, AveragingConfig
+from safecross.evolution.genetic import COLUMNS, advance, begin
+from safecross.evolution.merging import Merging, MergingConfig, behaviour_distance, parse_way
+from safecross.evolution.population import align_population, mean
+from safecross.evolution.runs import SWING_UP, EvolutionConfig, EvolutionRuns
+from safecross.runs import (
+    config_from_dict,
+    experiment_of,
+    list_records,
+    load_record,
+    record_name,
+    run,
+    verify,
+)
+
+ARMS = ("mutation", "naive/neuron:scramble=1", "sc-pwc/arithmetic")
+
+EVOLUTION = EvolutionConfig(
+    SWING_UP, ARMS, 3, 4, hidden=(6, 5), population=8, parents=3, align_n=20, episodes=1, held_out=2
+)
+
+MERGING = MergingConfig(
+    SWING_UP,
+    ("naive/arithmetic", "sc-pwc/arithmetic", "sc-pwc/arithmetic+repair", "sc-pwc/neuron"),
+    "mutation",
+    3,
+    3,
+    t=(0, 0.5, 1),
+    align_n=50,
+    hidden=(6, 5),
+    population=6,
+    parents=3,
+    episodes=1,
+    held_out=3,
+)
+
+
+@pytest.fixture
+def averaging(own_data) -> AveragingConfig:
+    return AveragingConfig(str(own_data), (8,), 3, 4, 2, 2, train_n=40, align_n=30)
+
+
+@pytest.fixture(params=["evolution", "merging", "averaging"])
+def config(request, averaging):
+    return {"evolution": EVOLUTION, "merging": MERGING, "averaging": averaging}[request.param]
+
+
+def fixed(record) -> dict[str, pd.DataFrame]:
+    """Return the tables that a second run must give again."""
+    return {name: table for name, table in record.tables.items() if name != "timings"}
+
+
+def same_tables(one, other) -> bool:
+    one, other = fixed(one), fixed(other)
+    return one.keys() == other.keys() and all(one[name].equals(other[name]) for name in one)
+
+
+def test_an_experiment_runs_shares_its_work_and_verifies(config, runs, averaging):
+    record = run(config, workers=1)
+    assert load_record(record.folder).name == record_name(config) == record.name
+    for name, table in record.tables.items():
+        assert list(table.columns) == list(experiment_of(config).schema[name])
+        assert len(table) == experiment_of(config).rows(name)
+    dataset = averaging.dataset if config == averaging else None
+    table = verify(record, n_pairs=experiment_of(config).n_units, tolerance=1e-6, dataset=dataset)
+    assert table["ok"].all()
+    assert run(config, workers=2, folder=runs / "other").tables.keys() == record.tables.keys()
+    assert same_tables(run(config, workers=2, folder=runs / "other"), record)
+    first = next(iter(record.tables))
+    column = "best" if first == "generations" else record.tables[first].columns[-2]
+    spoiled = {first: record.tables[first].assign(**{column: record.tables[first][column] + 1})}
+    if first != "epochs":
+        other = dataclasses.replace(record, tables={**record.tables, **spoiled})
+        assert not verify(other, n_pairs=1, tolerance=1e-6, dataset=dataset)["ok"].all()
+
+
+def test_fewer_units_are_the_first_of_more(config, runs):
+    count = "n_pairs" if hasattr(config, "n_pairs") else "n_runs"
+    whole, part = run(config, workers=1), run(config.replace(**{count: 1}), workers=1)
+    for name, table in fixed(part).items():
+        unit = table.columns[0]
+        assert table.equals(whole.tables[name][whole.tables[name][unit] == 0])
+
+
+def test_a_config_comes_back_from_its_record(config):
+    values = config.to_dict()
+    assert values["kind"] == config.kind
+    assert config_from_dict(values) == config
+    assert config.replace(seed=5).hash() != config.hash()
+    with pytest.raises(ValueError, match="unknown field of a config 'sed'"):
+        config_from_dict({**values, "sed": 1})
+
+
+def test_what_needs_no_data_asks_for_none(runs, monkeypatch):
+    monkeypatch.setenv("SAFECROSS_DATA", str(runs / "nowhere"))
+    record = run(EVOLUTION.replace(n_runs=1), workers=1)
+    assert record.name.startswith("swing-up-")
+    assert verify(record, n_pairs=1)["ok"].all()
+    assert "1 runs on swing-up, computed" in record.describe()
+    (row,) = list_records().itertuples()
+    assert (row.pairs_done, row.pairs, row.problem) == (1, 1, "")
+
+
+def test_networks_evolve_for_a_data_set_too(own_data, runs):
+    config = EVOLUTION.replace(dataset=str(own_data), n_runs=1)
+    record = run(config, workers=1)
+    assert record.name.startswith("own-")
+    assert record.tables["generations"]["best"].max() < 0  # minus a loss
+    assert verify(record, n_pairs=1, dataset=str(own_data))["ok"].all()
+    assert experiment_of(config).memory() > experiment_of(EVOLUTION).memory() - 2**20
+
+
+# Killed
+
+
+def generations_done(folder) -> int:
+    return sum(1 for _ in folder.rglob("states/*.safetensors"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_is_killed_at_any_generation_ends_with_the_same_record(runs, workers):
+    config = EVOLUTION.replace(generations=12, n_runs=2)
+    expected = run(config, workers=1)
+    code = (
+        "from safecross.runs import config_from_dict, machine, run\n"
+        "machine.product_rate = lambda *_, **__: 1e9\n"
+        f"run(config_from_dict({config.to_dict()!r}), workers={workers})\n"
+    )
+    place = runs.parent / "killed"
+    environment = {**os.environ, "SAFECROSS_RUNS": str(place)}
+    moments, killed = random.Random(workers), 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, start_new_session=True
+        )
+        deadline = time.monotonic() + 60
+        while process.poll() is None and not generations_done(place):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.2))
+        if process.poll() is None:
+            killed += 1
+        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+        process.wait()
+    assert killed
+    record = run(config, workers=workers, folder=place)
+    assert same_tables(record, expected)
+    assert not list(record.folder.rglob("states/*.safetensors"))
+
+
+def test_a_damaged_or_strange_state_is_not_gone_on_from(runs):
+    config = EVOLUTION.replace(n_runs=1)
+    expected = run(config, workers=1)
+    experiment = EvolutionRuns(config)
+    from safecross.runs import RunFolder
+
+    folder = RunFolder(experiment, runs / "other")
+    places = [experiment._place(folder, 0, arm) for arm in range(len(ARMS))]
+    store.save_tensors(places[0], {"a": torch.zeros(2)}, {"record": experiment.name})
+    store.save_tensors(places[1], {"a": torch.zeros(2)}, {"record": "another"})
+    places[2].write_bytes(b"no tensors")
+    record = run(config, workers=1, folder=runs / "other")
+    assert same_tables(record, expected)
+
+
+def test_a_state_is_gone_on_from(runs, monkeypatch):
+    config = EVOLUTION.replace(n_runs=1)
+    done = []
+
+    def counted(*given):
+        done.append(len(given[-1].history))
+        if len(done) == 6:
+            raise StoreError("enough")
+        return advance(*given)
+
+    monkeypatch.setattr("safecross.evolution.runs.advance", counted)
+    with pytest.raises(StoreError, match="enough"):
+        list(EvolutionRuns(config).compute([0], _folder(config)))
+    list(EvolutionRuns(config).compute([0], _folder(config)))
+    assert done == [0, 1, 2, 3, 0, 1, 1, 2, 3, 0, 1, 2, 3]
+
+
+def _folder(config):
+    from safecross.runs import RunFolder
+
+    return RunFolder(EvolutionRuns(config))
+
+
+# What is measured
+
+
+def test_the_history_is_that_of_the_algorithm(runs):
+    record = run(EVOLUTION, workers=1)
+    experiment = EvolutionRuns(EVOLUTION)
+    task, _ = experiment.tasks()
+    seed = EVOLUTION.run_seed(1)
+    state = begin(task, EVOLUTION.setting, seed)
+    for _ in range(4):
+        state = advance(task, parse_arm(ARMS[2]), EVOLUTION.setting, seed, state)
+    rows = record.tables["generations"].query("run == 1 and arm == @ARMS[2]")
+    assert np.allclose(rows[list(COLUMNS)].to_numpy(), state.history.numpy(), rtol=1e-6)
+    first = record.tables["generations"].query("generation == 0").groupby("run")["best"]
+    assert (first.nunique() == 1).all()  # the same members in all arms
+
+
+def test_averaging_does_what_its_policies_say(averaging):
+    found = Averaging(averaging).compute_again(0)
+    moved = {p: found[f"epochs.{p}"][:, 1].tolist() for p in POLICIES}
+    assert [bool(m) for m in moved["once"]] == [False, True, False, False]
+    assert moved["always"][1] > 0
+    assert not any(any(moved[p]) for p in ("apart", "never", "same", "pull"))
+    # Until the first averaging it makes no difference what will be done then.
+    for policy in ("never", "once", "always"):
+        start = found[f"epochs.{policy}"][:2, 0]
+        assert torch.equal(start, found["epochs.apart"][:2, 0])
+    assert found["result.never"].tolist() != found["result.once"].tolist()
+    again = Averaging(averaging.replace(networks=2)).compute_again(0)
+    assert again["result.single"].tolist() != found["result.single"].tolist()
+
+
+def test_an_ensemble_and_soups_are_made_of_the_networks_trained_apart(averaging, monkeypatch):
+    kept = {}
+
+    def keep(theta, x):
+        kept["theta"], kept["x"] = theta, x
+        return original(theta, x)
+
+    from safecross.evolution import averaging as module
+
+    original = module._made_of
+    monkeypatch.setattr(module, "_made_of", keep)
+    found = Averaging(averaging).compute_again(1)
+    x, y = module.load_data(averaging.dataset).split("validation")
+    theta = kept["theta"]
+    shares = torch.stack([theta[i](x).softmax(-1) for i in range(3)]).mean(0)
+    loss = -shares[torch.arange(len(y)), y].log().mean()
+    assert float(found["result.ensemble"][0]) == pytest.approx(float(loss), rel=1e-5)
+    single = np.mean([float((theta[i](x).argmax(-1) == y).float().mean()) for i in range(3)])
+    assert float(found["result.single"][1]) == pytest.approx(single, abs=1e-6)
+    soup = mean(align_population(theta, kept["x"]).population)(x)
+    share = float((soup.argmax(-1) == y).float().mean())
+    assert float(found["result.aligned soup"][1]) == pytest.approx(share, abs=1e-6)
+
+
+def test_merged_children_start_and_end_as_their_parents():
+    found = Merging(MERGING).compute_again(0)
+    for i in range(len(MERGING.ways)):
+        ends = found[f"score.{i}"][[0, 2]]
+        assert torch.allclose(ends, found["parents"], atol=1e-5)
+        assert torch.allclose(found[f"distance.{i}"][[0, 2]], torch.zeros(2).double(), atol=1e-5)
+    assert float(found["distance.0"][1]) > 0
+    assert found["score.1"].tolist() != found["score.2"].tolist()
+
+
+def test_behaviour_is_compared_with_the_nearer_parent(make_examples):
+    parents, x = initialise([5, 6, 1], [0, 1]), make_examples(50, 5)
+    child = interpolate(parents[0], parents[1], [0.1, 0.5])
+    found = behaviour_distance(child, parents, x)
+    z = [theta(x).double().tanh() for theta in (child[0], parents[0], parents[1])]
+    expected = min(float((z[0] - z[1]).abs().mean()), float((z[0] - z[2]).abs().mean())) / 2
+    assert float(found[0]) == pytest.approx(expected, rel=1e-5)
+    assert found[0] < found[1]
+
+
+def test_the_repaired_way_is_repair(monkeypatch):
+    calls = []
+
+    def counted(*given):
+        calls.append(given[-1])
+        return repair(*given)
+
+    monkeypatch.setattr("safecross.evolution.merging.repair", counted)
+    Merging(MERGING).compute_again(0)
+    assert calls == [0, 0.5, 1]
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("config", "change", "message"),
+    [
+        (EVOLUTION, {"arms": ()}, "arms must name at least one"),
+        (EVOLUTION, {"arms": ("mutation", "mutation")}, "none twice"),
+        (EVOLUTION, {"arms": ("mutatio",)}, "unknown operator 'mutatio'"),
+        (EVOLUTION, {"n_runs": 0}, "n_runs must be a whole number >= 1; found 0"),
+        (EVOLUTION, {"parents": 9}, r"parents must be a whole number in \[2, 8\]; found 9"),
+        (EVOLUTION, {"hidden": (0,)}, "each width must be"),
+        (MERGING, {"t": (0, 1)}, "t must hold 0, 0.5 and 1"),
+        (MERGING, {"t": (0, 0.5, 1, 2)}, r"t must be a number in \[0, 1\]; found 2"),
+        (MERGING, {"ways": ("mutation",)}, "a way to merge must cross over"),
+        (MERGING, {"ways": ("naive/neuron+repair",)}, "only arithmetic children are repaired"),
+        (MERGING, {"ways": ()}, "ways must name at least one"),
+        (MERGING, {"arm": "naive"}, "recombination"),
+    ],
+)
+def test_bad_configs_are_told(config, change, message):
+    with pytest.raises(ValueError, match=message):
+        config.replace(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"networks": 1}, "networks must be a whole number >= 2; found 1"),
+        ({"epochs": 5}, "epochs must be a multiple of period"),
+        ({"policies": ("nevr",)}, "unknown policy 'nevr'"),
+        ({"policies": ()}, "policies must name at least one"),
+        ({"pull": 2}, r"pull must be a number in \[0, 1\]"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number"),
+    ],
+)
+def test_bad_averaging_is_told(averaging, change, message):
+    with pytest.raises(ValueError, match=message):
+        averaging.replace(**change)
+
+
+def test_a_way_is_read():
+    assert parse_way("weight-matching/layer") == ("weight-matching", "layer", False)
+    with pytest.raises(ValueError, match="an arm must be a word"):
+        parse_way(3)
+
+
+# Rules
+
+
+@pytest.fixture
+def sigmas() -> dict[str, float]:
+    return dict(zip(findings.ARMS, (0.1, 0.03, 0.1, 0.3, 0.01), strict=True))
+
+
+def _scores(config, score) -> pd.DataFrame:
+    rows = [(r, arm, 0, score(r, arm)) for r in range(config.n_runs) for arm in config.arms]
+    return pd.DataFrame(rows, columns=("run", "arm", "seed", "score"))
+
+
+class _Record:
+    def __init__(self, config, **tables):
+        self.config, self.tables = config, tables
+
+
+def test_each_arm_gets_the_step_that_its_champions_like_best():
+    config = findings.tuning_config()
+    best = dict(zip(findings.ARMS, (*findings.SIGMAS, 0.03), strict=True))
+
+    def score(r, arm):
+        name, _, sigma = arm.partition(":sigma=")
+        return (best[name] == float(sigma)) + 0.1 * r
+
+    record = _Record(config, champions=_scores(config, score))
+    assert findings.tuned(record) == best
+
+
+def test_the_family_has_twelve_comparisons(sigmas):
+    config = findings.evolution_config(sigmas)
+    assert len(config.arms) == 15 and config.n_runs == 20
+
+    def score(r, arm):
+        a = parse_arm(arm)
+        noise = np.random.default_rng([r, len(arm)]).normal() * 0.01
+        return noise + (a.method == "sc-pwc") * a.scramble - 0.5 * (a.recombine == "arithmetic")
+
+    found = findings.arm_families(_Record(config, champions=_scores(config, score)))
+    assert len(found) == 12
+    by = found.set_index(["question", "first"])["verdict"].to_dict()
+    assert (
+        by[("aligned or not, neuron, rate 1", "sc-pwc/neuron:sigma=0.1,scramble=1.0")] == "higher"
+    )
+    crossover = found[found["question"] == "crossover or not"]
+    assert crossover["second"].eq("mutation:sigma=0.1").all() and len(crossover) == 4
+    assert (crossover[crossover["first"].str.contains("arith")]["verdict"] == "lower").all()
+    relatives = found[found["question"] == "relatives left alone"]
+    assert len(relatives) == 2
+    aligned = found[found["question"].str.startswith("aligned")]
+    for row in aligned.itertuples():
+        one, other = parse_arm(row.first), parse_arm(row.second)
+        assert (one.method, other.method) == ("sc-pwc", "naive")
+        assert (one.recombine, one.scramble) == (other.recombine, other.scramble)
+
+
+def test_families_of_the_other_experiments(runs, averaging):
+    record = run(averaging.replace(n_runs=2), workers=1)
+    found = findings.averaging_family(record)
+    assert list(found["first"]) == list(findings.COMPARED)
+    assert (found["second"] == "once").all() and (found["verdict"] == "no difference").all()
+    config = findings.merging_config({"mutation": 0.1})
+    assert config.arm == "mutation:sigma=0.1"
+    record = run(MERGING, workers=1)
+    table = findings.merged(record)
+    assert list(table) == [*MERGING.ways, "parents"]
+    pairs = record.tables["pairs"]
+    assert table["parents"][1] == pytest.approx(pairs.loc[1, ["score_a", "score_b"]].mean())
+    assert (findings.merged(record, 0.5, "distance")["parents"] == 0).all()
+    found = findings.merging_family(record)
+    assert found[["first", "second"]].values.tolist() == [
+        ["sc-pwc/arithmetic", "naive/arithmetic"],
+        ["sc-pwc/arithmetic+repair", "sc-pwc/arithmetic"],
+        ["sc-pwc/arithmetic", "parents"],
+    ]
+
+
+def test_the_configs_of_the_book(sigmas):
+    configs = findings.population_configs(sigmas)
+    assert len({c.hash() for c in configs}) == len(configs) == 7
+    for name, config in findings.averaging_configs().items():
+        assert name.startswith({"mnist": "MNIST", "cifar10": "CIFAR-10"}[config.dataset])
+        assert f"{config.networks} networks" in name
+    # Five runs cannot decide, as the rule says.
+    assert stats.wilcoxon(np.arange(1, 6)).pvalue == pytest.approx(0.0625)
