@@ -9,8 +9,8 @@ from .mating import RECOMBINATIONS
 
 __all__ = ["SAFE", "Arm", "parse_arm"]
 
-#: Kinds of mutation: Gaussian, or the two of `mutate_safely`.
-SAFE = ("no", "gradient", "rescaling")
+#: Kinds of mutation: Gaussian, or the three of `mutate_safely`.
+SAFE = ("no", "sum", "abs", "rescaling")
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def parse_arm(text: str) -> Arm:
     --------
     >>> parse_arm("sc-pwc/neuron:scramble=0.25").scramble
     0.25
-    >>> parse_arm("mutation:sigma=0.2,safe=gradient").safe
-    'gradient'
+    >>> parse_arm("mutation:sigma=0.2,safe=sum").safe
+    'sum'
     """
     if not isinstance(text, str):
         raise ValueError(f"an arm must be a word; found {checks.shown(text)}")

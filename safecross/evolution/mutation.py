@@ -36,10 +36,15 @@ def mutate(population: Network, sigma: float, rng: torch.Generator) -> Network:
     return _moved(population, [sigma * e for e in _noise(population, rng)])
 
 
-def sensitivity(population: Network, x) -> list[torch.Tensor]:
-    r"""Return how much a member's outputs depend on each of its weights and biases (SM-G-SUM).
+@torch.no_grad()
+def sensitivity(population: Network, x, kind: str = "sum") -> list[torch.Tensor]:
+    r"""Return how much a member's outputs depend on each of its weights and biases.
 
-    .. math:: s_w = \sqrt{\sum_k \Bigl(\sum_i \frac{\partial z_k(x_i)}{\partial w}\Bigr)^2}
+    .. math:: s_w = \sqrt{\sum_k \Bigl(\frac1m \sum_i
+              \frac{\partial z_k(x_i)}{\partial w}\Bigr)^2}
+              \qquad \text{or} \qquad
+              s_w = \sqrt{\sum_k \Bigl(\frac1m \sum_i
+              \Bigl\lvert\frac{\partial z_k(x_i)}{\partial w}\Bigr\rvert\Bigr)^2}
 
     Parameters
     ----------
@@ -47,33 +52,60 @@ def sensitivity(population: Network, x) -> list[torch.Tensor]:
         Of n members.
     x : array_like, shape (m, inputs) or (n, m, inputs)
         Examples, such as states that were visited; all members' or each member's own.
+    kind : {"sum", "abs"}
+        The first (SM-G-SUM) or the second (SM-G-ABS), in which effects on different examples do not
+        cancel.
 
     Returns
     -------
     list of torch.Tensor
         Of the shapes of weights and biases, all weights first.
 
+    Raises
+    ------
+    ValueError
+        If the examples are unusable or the kind is unknown.
+
     Notes
     -----
-    Source: Lehman et al. 2018, Eq. 3. One backward pass for each output: members do not depend on
-    each other, so the gradient of their sum is each member's own.
+    Source: Lehman et al. 2018, Section 3, with the mean over examples in place of their sum, so
+    that sizes do not depend on their number. A weight's gradient on one example is the product of
+    what it reads and what it is answerable for, so both kinds take one backward pass an output.
 
     Examples
     --------
     >>> theta = Network([torch.tensor([[[2.0]]])], [torch.zeros(1, 1)])
-    >>> sensitivity(theta, [[3.0], [4.0]])
-    [tensor([[[7.]]]), tensor([[2.]])]
+    >>> sensitivity(theta, [[3.0], [-4.0]]), sensitivity(theta, [[3.0], [-4.0]], "abs")
+    ([tensor([[[0.5000]]]), tensor([[1.]])], [tensor([[[3.5000]]]), tensor([[1.]])])
     """
     check_population("the population", population)
-    parts = [p.detach().requires_grad_() for p in (*population.weights, *population.biases)]
-    with torch.enable_grad():
-        outputs = Network(parts[: len(parts) // 2], parts[len(parts) // 2 :])(x).sum(-2)
-        squares = [torch.zeros_like(part) for part in parts]
-        for k in range(outputs.shape[-1]):
-            found = torch.autograd.grad(outputs[:, k].sum(), parts, retain_graph=True)
-            for square, gradient in zip(squares, found, strict=True):
-                square += gradient**2
+    if kind not in ("sum", "abs"):
+        raise ValueError(checks.unknown("kind of sensitivity", kind, ("sum", "abs")))
+    inputs = population.inputs(x)
+    hidden = population.layers(inputs)[:-1]
+    read = [inputs.expand(len(population.weights[0]), *inputs.shape[-2:]), *hidden]
+    squares = [torch.zeros_like(p) for p in (*population.weights, *population.biases)]
+    for k in range(population.widths[-1]):
+        for square, found in zip(squares, _mean_gradient(population, read, k, kind), strict=True):
+            square += found**2
     return [square.sqrt() for square in squares]
+
+
+def _mean_gradient(population: Network, read, k: int, kind: str) -> list[torch.Tensor]:
+    """Return the mean over examples of the gradient of output k, or of its absolute values."""
+    size = torch.abs if kind == "abs" else torch.clone
+    n, m = read[0].shape[:2]
+    answers = torch.zeros(
+        n, m, population.widths[-1], dtype=population.dtype, device=read[0].device
+    )
+    answers[..., k] = 1
+    weights, biases = [], []
+    for d in reversed(range(len(read))):
+        weights.insert(0, size(read[d]).mT @ size(answers) / m)
+        biases.insert(0, size(answers).mean(-2))
+        if d:
+            answers = (answers @ population.weights[d].mT) * (read[d] > 0)
+    return [*weights, *biases]
 
 
 def mutate_safely(
@@ -82,32 +114,33 @@ def mutate_safely(
     sigma: float,
     rng: torch.Generator,
     *,
-    by: str = "gradient",
+    by: str = "sum",
     floor: float = 0.01,
 ) -> Network:
     r"""Return a population mutated so that outputs change about as much everywhere.
 
-    By ``gradient`` (SM-G-SUM) each weight's noise is divided by its `sensitivity`,
+    By ``sum`` or ``abs`` (SM-G-SUM, SM-G-ABS) each weight's noise is divided by its `sensitivity` s
+    of that kind,
 
-    .. math:: \theta' = \theta + \sigma \frac{\varepsilon}{\max(s / \bar s, f)}
+    .. math:: \theta' = \theta + \frac{\sigma \varepsilon}{\max(s, f)}
 
-    where :math:`\bar s` is the member's root mean square of s and f the floor, so that sigma keeps
-    the size that it has in `mutate`. By ``rescaling`` (SM-R) the whole step of a member is scaled,
-    by bisection, until its outputs on the examples change by sigma in root mean square.
+    with a floor f; where s is 0, as behind a dead neuron, the noise stays as it is. By
+    ``rescaling`` (SM-R) the whole step of a member is scaled, by bisection, until its outputs on
+    the examples change by sigma in root mean square.
 
     Parameters
     ----------
     population, x
         As for `sensitivity`.
     sigma : float
-        >= 0: the noise's deviation, or the change of the outputs.
+        >= 0: the change of the outputs, of each weight's own share to first order, or of all
+        together (rescaling).
     rng : torch.Generator
         Source of chance.
-    by : {"gradient", "rescaling"}
-        Which of the two.
+    by : {"sum", "abs", "rescaling"}
+        Which of the three.
     floor : float
-        Least relative sensitivity, in (0, 1]: a weight on which nothing depends would move without
-        bound.
+        Least sensitivity that is divided by, > 0.
 
     Raises
     ------
@@ -116,8 +149,7 @@ def mutate_safely(
 
     Notes
     -----
-    Source: Lehman et al. 2018, Sections 3.1 and 3.2. The paper divides by s itself; the relative
-    form differs by a factor for each member and lets one sigma serve both kinds of mutation.
+    Source: Lehman et al. 2018, Section 3.
 
     Examples
     --------
@@ -129,20 +161,16 @@ def mutate_safely(
     """
     check_population("the population", population)
     sigma = checks.number_in("sigma", sigma, 0, float("inf"))
-    if checks.number_in("floor", floor, 0, 1) == 0:
-        raise ValueError("floor must be above 0")
+    if checks.number_in("floor", floor, 0, float("inf")) == 0:
+        raise ValueError("floor must be above 0; found 0")
     noise = _noise(population, rng)
-    if by == "gradient":
-        found = sensitivity(population, x)
-        count = sum(part[0].numel() for part in found)
-        total = sum(part.flatten(1).double().square().sum(1) for part in found)
-        typical = (total / count).sqrt().clamp(min=1e-30).to(population.dtype)
-        relative = [part / _as(typical, part) for part in found]
-        steps = [sigma * e / r.clamp(min=floor) for e, r in zip(noise, relative, strict=True)]
-        return _moved(population, steps)
+    if by in ("sum", "abs"):
+        raw = sensitivity(population, x, by)
+        found = [torch.where(s == 0, 1.0, s.clamp(min=floor)) for s in raw]
+        return _moved(population, [sigma * e / s for e, s in zip(noise, found, strict=True)])
     if by == "rescaling":
         return _rescaled(population, noise, x, sigma)
-    raise ValueError(checks.unknown("kind of safe mutation", by, ("gradient", "rescaling")))
+    raise ValueError(checks.unknown("kind of safe mutation", by, ("sum", "abs", "rescaling")))
 
 
 @torch.no_grad()
