@@ -35,6 +35,7 @@ from .claims import VERDICTS, judge_claims
 from .costs import load_benchmark, project
 from .modules.config import REESTIMATED
 from .modules.findings import MODULES, order, shares
+from .modules.table import load_table
 from .plots import main_result
 from .reasons import load_reasons
 from .runs import Record, committed_folder, load_or_run
@@ -1022,6 +1023,27 @@ def _(found: Published) -> str:
             f"parents {parents:.1%}."
         )
     return _bullets(*lines)
+
+
+@_finding("torchvision")
+def _(found: Published) -> str:
+    models = load_table()
+    run = [model for model in models if "error" not in model]
+    rest = [model for model in models if "error" in model]
+    _must(all(m["difference"] < 1e-10 and not m["failed"] for m in run), "no function changed")
+    _must(all("memory" in model["error"] for model in rest), "the rest needed more memory")
+    pinned = [model["model"] for model in run if model["pinned"]]
+    most = max(run, key=lambda model: model["groups"])
+    return (
+        f"## In {len(run)} models of torchvision every free group may be permuted\n\n"
+        f"torchvision has {len(models)} models that classify images. In {len(run)} of them every "
+        "group was permuted at random, with random weights and statistics, in double precision. "
+        f"The outputs changed by at most {max(m['difference'] for m in run):.1e} of their size: "
+        f"that is rounding. Most groups has `{most['model']}`, {most['groups']}. An operation "
+        f"without a rule was met in {', '.join(f'`{name}`' for name in pinned)} only, and what it "
+        f"touches stays where it is. {len(rest)} models were not run, for want of memory: "
+        f"{' and '.join('`' + model['model'] + '`' for model in rest)}."
+    )
 
 
 # Every method on the same pairs ----------------------------------------------------------------

@@ -10,12 +10,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from .. import store
 from ..data import import_torchvision
+from ..runs import committed_folder
 from .maps import Move, assert_function_preserved
 from .proof import TOLERANCE, random_maps
 from .trace import trace
 
-__all__ = ["builders", "main", "measure", "unsettled"]
+__all__ = ["builders", "load_table", "main", "measure", "unsettled"]
 
 #: Side of the images that a model demands; others take images of 64.
 SIZES = {"inception_v3": 96, "maxvit": 224, "vit": 224}
@@ -25,6 +27,22 @@ def builders() -> list[str]:
     """Return the names of all classification models of torchvision."""
     models = import_torchvision().models
     return models.list_models(module=models)
+
+
+def load_table() -> list[dict]:
+    """Return what `main` measured: ``book/results/torchvision.json``, a dict for each model.
+
+    Raises
+    ------
+    store.DamagedFile
+        If the file is missing or no JSON.
+
+    Examples
+    --------
+    >>> load_table()[0]["model"]
+    'alexnet'
+    """
+    return store.load_json(committed_folder() / "torchvision.json")["models"]
 
 
 def measure(name: str, seed: int = 0, largest: float = float("inf")) -> dict:
