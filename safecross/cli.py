@@ -11,11 +11,13 @@ from pathlib import Path
 from . import __version__, checks, config, costs, data, engine, paper, runs
 from .alignment import Alignment
 from .crossover import interpolate
+from .evolution.findings import population_configs
 from .metrics import evaluate
 from .modules.findings import module_configs
 from .network import Network, load_network
 from .operators import align
 from .registry import METHODS, OPERATORS, get_operator
+from .runs.folder import load_checked
 from .store import DamagedFile
 
 __all__ = ["main"]
@@ -296,7 +298,8 @@ def _add_run(commands) -> None:
         "  safecross run cifar10 --pairs 20 --seed 7\n"
         "  safecross run my.npz --widths 256,64 --epochs 5 --pairs 6\n"
         "  safecross run mnist --shard 0/3         a third of it; then 1/3, 2/3 and merge\n"
-        "  safecross run mnist --backend dask --scheduler tcp://10.0.0.1:8786",
+        "  safecross run mnist --backend dask --scheduler tcp://10.0.0.1:8786\n"
+        "  safecross run my-config.json            any kind of experiment, as to_dict() says it",
     )
     _add_config(command)
     command.add_argument("--workers", type=int, help="processes; default: the machine's cores")
@@ -319,7 +322,10 @@ def _add_run(commands) -> None:
 
 
 def _add_config(command) -> None:
-    command.add_argument("dataset", help="mnist, cifar10, another data set, or an .npz file")
+    command.add_argument(
+        "dataset",
+        help="mnist, cifar10, another data set, an .npz file, or any config as .json",
+    )
     command.add_argument("--pairs", type=int, default=200, help="default: %(default)s")
     command.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     command.add_argument("--widths", help="hidden widths, such as 256,64")
@@ -342,7 +348,9 @@ def _add_config(command) -> None:
     )
 
 
-def _config(options) -> config.Config:
+def _config(options):
+    if options.dataset.endswith(".json"):
+        return _given_config(options)
     names = (
         "epochs",
         "batch_size",
@@ -365,6 +373,22 @@ def _config(options) -> config.Config:
                 f"--widths must be whole numbers, such as 256,64; found {options.widths!r}"
             ) from None
     return paper.main_config(options.dataset, options.pairs, options.seed, **changes)
+
+
+def _given_config(options):
+    """Return the config that a JSON file holds, of whatever kind of experiment."""
+    names = ("widths", "epochs", "batch_size", "learning_rate", "operators", "align_split")
+    names += ("align_n", "inputs", "products")
+    if given := [name for name in names if getattr(options, name) is not None]:
+        option = given[0].replace("_", "-")
+        raise _Mistake(f"--{option} belongs into {options.dataset}, which says all of a run")
+    values = load_checked(Path(options.dataset))
+    if not isinstance(values, dict):
+        raise _Mistake(f"{options.dataset} must hold a config; found {checks.shown(values)}")
+    try:
+        return runs.config_from_dict(values)
+    except TypeError as error:  # a field without a default is missing
+        raise _Mistake(f"{options.dataset} is no config: {error}") from None
 
 
 def _run(options) -> None:
@@ -407,6 +431,9 @@ def _shard(text: str) -> tuple[int, int]:
 
 def _print_record(record: runs.Record) -> None:
     print(record.describe())
+    if "curves" not in record.tables:
+        print(record.folder)
+        return
     loss, accuracy = record.at(0.5, "loss"), record.at(0.5, "accuracy")
     print(f"{'operator at t = 0.5':40} {'loss':>8} {'accuracy':>9}")
     for operator in record.config.operators:
@@ -477,7 +504,7 @@ def _publish(options) -> None:
     if options.record:
         found = (runs.load_record(_record_folder(name)) for name in options.record)
     else:
-        configs = [*paper.published_configs(), *module_configs()]
+        configs = [*paper.published_configs(), *module_configs(), *population_configs()]
         found = (runs.load_or_run(settings) for settings in configs)
     for record in found:
         print(runs.publish(record), flush=True)

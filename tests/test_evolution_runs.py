@@ -1,8 +1,10 @@
 """Experiments on populations: run, killed, resumed, verified; and the rules that read them."""
 
 import dataclasses
+import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import torch
 from scipy import stats
 
 from safecross import StoreError, initialise, interpolate, repair, store
+from safecross.cli import main
 from safecross.evolution import findings
 from safecross.evolution.arms import parse_arm
 from safecross.evolution.averaging import POLICIES, Averaging, AveragingConfig
@@ -26,6 +29,7 @@ from safecross.runs import (
     config_from_dict,
     experiment_of,
     list_records,
+    load_or_run,
     load_record,
     record_name,
     run,
@@ -127,6 +131,43 @@ def test_networks_evolve_for_a_data_set_too(own_data, runs):
     assert record.tables["generations"]["best"].max() < 0  # minus a loss
     assert verify(record, n_pairs=1, dataset=str(own_data))["ok"].all()
     assert experiment_of(config).memory() > experiment_of(EVOLUTION).memory() - 2**20
+
+
+# The command line
+
+
+def write_config(path, values) -> str:
+    path.write_text(json.dumps(values))
+    return str(path)
+
+
+def test_the_command_runs_the_config_of_a_file(runs, tmp_path, capsys):
+    config = EVOLUTION.replace(n_runs=2)
+    path = write_config(tmp_path / "mine.json", config.to_dict())
+    assert main(["run", path, "--workers", "1", "--shard", "0/2"]) == 0
+    assert main(["merge", path]) == 1
+    assert "1 of 2 runs are missing or damaged" in capsys.readouterr().err
+    assert main(["run", path, "--workers", "1"]) == 0
+    out = capsys.readouterr().out
+    assert f"Record {record_name(config)}: 2 runs on swing-up" in out
+    assert main(["verify", record_name(config), "--pairs", "2", "--tolerance", "1e-6"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "more", "message"),
+    [
+        ([1], [], "must hold a config; found"),
+        ({"kind": "evolution"}, [], "is no config: .* missing"),
+        ({"kind": "evolutions"}, [], "expected a kind among pairs, .*; found 'evolutions'"),
+        ({**EVOLUTION.to_dict(), "arms": ["mutate"]}, [], "unknown operator 'mutate'"),
+        (EVOLUTION.to_dict(), ["--epochs", "3"], "--epochs belongs into"),
+    ],
+)
+def test_a_file_that_holds_no_config_is_told(runs, tmp_path, capsys, values, more, message):
+    assert main(["run", write_config(tmp_path / "mine.json", values), *more]) in (1, 2)
+    error = capsys.readouterr().err
+    assert re.search(message, error) and error.count("\n") == 1
+    assert not runs.exists()
 
 
 # Killed
@@ -418,9 +459,11 @@ def test_families_of_the_other_experiments(runs, averaging):
     ]
 
 
-def test_the_configs_of_the_book(sigmas):
-    configs = findings.population_configs(sigmas)
+def test_the_configs_of_the_book():
+    configs = findings.population_configs()
     assert len({c.hash() for c in configs}) == len(configs) == 7
+    assert configs[0] == findings.tuning_config()
+    assert set(findings.tuned(load_or_run(configs[0])).values()) <= set(findings.SIGMAS)
     for name, config in findings.averaging_configs().items():
         assert name.startswith({"mnist": "MNIST", "cifar10": "CIFAR-10"}[config.dataset])
         assert f"{config.networks} networks" in name

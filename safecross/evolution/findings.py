@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from ..analysis import family
-from ..runs import Record
+from ..runs import Record, load_or_run
 from .arms import parse_arm
 from .averaging import AveragingConfig
 from .merging import MergingConfig
@@ -209,14 +209,9 @@ def merging_family(record: Record) -> pd.DataFrame:
     return family(merged(record), rows)
 
 
-def population_configs(sigmas: dict[str, float]) -> list:
-    """Return the configs of all published records on populations.
-
-    Parameters
-    ----------
-    sigmas : dict of str to float
-        As `tuned` chose them.
-    """
+def population_configs() -> list:
+    """Return the configs of all published records on populations."""
+    sigmas = tuned(load_or_run(tuning_config()))
     return [
         tuning_config(),
         evolution_config(sigmas),
