@@ -206,4 +206,4 @@ plots.table(
 #
 # </details>
 #
-# **Next:** [How to run and rerun](../book/running.md)
+# **Next:** [Evolve a population of networks](18-populations.ipynb)

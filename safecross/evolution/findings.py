@@ -1,10 +1,13 @@
 """The questions asked of populations, and the rules that answer them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
-from ..analysis import family
+from .. import paper
+from ..analysis import family, interval
 from ..runs import Record, load_or_run
 from .arms import parse_arm
 from .averaging import AveragingConfig
@@ -14,8 +17,12 @@ from .runs import SWING_UP, EvolutionConfig
 __all__ = [
     "ARMS",
     "COMPARED",
+    "FIRST",
     "RATES",
+    "RELATIVES",
+    "SCRAMBLED",
     "SIGMAS",
+    "STRANGERS",
     "arm_families",
     "averaging_configs",
     "averaging_family",
@@ -29,6 +36,7 @@ __all__ = [
     "spelled",
     "tuned",
     "tuning_config",
+    "worth",
 ]
 
 #: Ways to make children whose step size is tuned, each for itself.
@@ -42,6 +50,12 @@ RATES = (0.0, 0.25, 1.0)
 
 #: What networks become that are trained side by side: compared with aligning once.
 COMPARED = ("never", "always", "same", "pull", "single", "ensemble", "soup", "aligned soup")
+
+#: How networks are related, the least first.
+STRANGERS = "strangers"
+FIRST = "strangers at first, relatives later"
+SCRAMBLED = "relatives in random orders"
+RELATIVES = "relatives"
 
 _MERGED = (
     "naive/arithmetic",
@@ -207,6 +221,62 @@ def merging_family(record: Record) -> pd.DataFrame:
     rows += [(way, way.removesuffix("+repair")) for way in ways if way.endswith("+repair")]
     rows.append(("sc-pwc/arithmetic", "parents"))
     return family(merged(record), rows)
+
+
+def worth(load: Callable = load_or_run) -> pd.DataFrame:
+    r"""Return what alignment is worth in every situation of the book, the least related first.
+
+    .. math:: \frac{A_{\text{aligned}} - A_{\text{not aligned}}}{\bar A_{\text{reference}}}
+
+    of accuracies or scores, for each pair or run; the reference is what there was before: the
+    parents, a network trained alone, or the champions of mutation alone.
+
+    Parameters
+    ----------
+    load : callable
+        Returns the record of a config.
+
+    Returns
+    -------
+    pandas.DataFrame
+        related (how the networks are, in words), situation, value, low and high (95% interval).
+    """
+    rows = []
+
+    def add(related: str, situation: str, gain, reference) -> None:
+        found = interval(gain / np.mean(reference))
+        rows.append((related, situation, found.value, found.low, found.high))
+
+    for name, label in (("mnist", "MNIST"), ("cifar10", "CIFAR-10")):
+        record = load(paper.main_config(name))
+        table = record.at(0.5, "accuracy")
+        parents = record.pairs[["accuracy_a", "accuracy_b"]]
+        gain = table["sc-pwc"] - table["naive"]
+        add(STRANGERS, f"two networks trained apart, {label}", gain, parents)
+    for name, config in averaging_configs().items():
+        table = made(load(config))
+        gain = table["aligned soup"] - table["soup"]
+        add(STRANGERS, f"the mean of networks trained apart, {name}", gain, table["single"])
+    sigmas = tuned(load(tuning_config()))
+    table = merged(load(merging_config(sigmas)))
+    gain = table["sc-pwc/arithmetic"] - table["naive/arithmetic"]
+    add(STRANGERS, "champions of two lineages, swing-up", gain, table["parents"])
+    for name, config in averaging_configs().items():
+        table = made(load(config))
+        first = table["once"] - table["never"]
+        add(FIRST, f"averaging in training, {name}", first, table["single"])
+        again = table["always"] - table["once"]
+        add(RELATIVES, f"aligning again at each averaging, {name}", again, table["single"])
+    scores = champions(load(evolution_config(sigmas)))
+    for rate in RATES:
+        for how in ("neuron", "arithmetic"):
+            ours, others = (spelled(f"{m}/{how}", sigmas, rate) for m in ("sc-pwc", "naive"))
+            related = SCRAMBLED if rate else RELATIVES
+            words = f"genetic algorithm, {how}" + f", {rate:.0%} scrambled" * bool(rate)
+            add(related, words, scores[ours] - scores[others], scores[spelled("mutation", sigmas)])
+    table = pd.DataFrame(rows, columns=["related", "situation", "value", "low", "high"])
+    order = [STRANGERS, FIRST, SCRAMBLED, RELATIVES]
+    return table.sort_values("related", key=lambda r: r.map(order.index), kind="stable")
 
 
 def population_configs() -> list:

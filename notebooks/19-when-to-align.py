@@ -1,0 +1,259 @@
+# %% [markdown]
+# # Know when to align
+#
+# <!-- finding populations-answer -->
+# <!-- /finding -->
+#
+# - **You will** see what alignment is worth between strangers and between relatives: in averaging, in a genetic
+#   algorithm, and between champions of separate lineages.
+# - **You need** populations from [chapter 18](18-populations.ipynb).
+# - **Runtime:** seconds. The published records are read.
+#
+# This chapter covers future work of Section 6 of
+# [Uriot and Izzo (2020)](https://doi.org/10.1145/3377930.3390197): genetic algorithms and parallel training with
+# averaged parameters. It reads records only and takes no data of your own; chapter 18 does (`-p task own.npz`), and
+# `safecross run my-config.json` runs these experiments with other settings.
+
+# %% tags=["remove-cell"]
+# On Colab: fetch the book and install the package. Anywhere else this cell does nothing.
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("/content/safecross"):
+    from subprocess import run
+
+    address = "https://github.com/safecross/safecross"
+    run(["git", "clone", "--depth=1", address, "/content/safecross"], check=True)
+    run([sys.executable, "-m", "pip", "install", "-q", "-e", "/content/safecross"], check=True)
+    sys.path.insert(0, "/content/safecross")
+
+# %% tags=["parameters"]
+t = 0.5  # share of the second parent in the table of merged champions: 0.1, 0.25, 0.4, 0.5, 0.6, 0.75 or 0.9
+
+# %% tags=["hide-input"]
+import pandas as pd
+
+from safecross import plots
+from safecross.analysis import interval
+from safecross.evolution import findings as rules
+from safecross.results import say_where
+from safecross.runs import load_or_run
+
+tuning = load_or_run(rules.tuning_config())
+sigmas = rules.tuned(tuning)
+evolution = load_or_run(rules.evolution_config(sigmas))
+averaging = {name: load_or_run(config) for name, config in rules.averaging_configs().items()}
+merging = load_or_run(rules.merging_config(sigmas))
+say_where({"genetic algorithms": evolution, **averaging, "merged champions": merging})
+
+# %% [markdown]
+# ## The map: the less related, the more alignment is worth
+#
+# Two networks are *strangers* if they were trained or evolved apart. They are *relatives* if they descend from one
+# network: then their neurons stand in one order already, unless something has put them into another.
+
+# %% tags=["hide-input"]
+table = rules.worth()
+panels = {
+    related: frame.rename(columns={"situation": "label"})
+    for related, frame in table.groupby("related", sort=False)
+}
+for related, frame in panels.items():
+    plots.show(
+        plots.forest({related: frame}, "what alignment adds, as a share of what there was"),
+        f"Alignment among {related}: accuracy or score with SC-PwC minus that without, divided by that of the parents, of "
+        "a network trained alone, or of mutation alone. Means over pairs or runs with 95% bootstrap intervals.",
+        "; ".join(f"{r.label}: {r.value:+.1%}" for r in frame.itertuples()),
+        name=f"worth-{related.partition(' ')[0]}-{'later' if 'later' in related else len(related)}",
+    )
+
+# %% [markdown]
+# <!-- finding populations-averaging -->
+# <!-- /finding -->
+#
+# Networks are trained side by side on the same images, each in an order of its own. Every five epochs all become
+# their mean. *Never* aligned, aligned *once* before the first averaging, or *always*; *same* start: never aligned, but
+# from one initialisation; *pull*: each moves 4% of the way to the mean after each epoch (PAPA, Jolicoeur-Martineau et
+# al. 2023), and their mean is taken at the end.
+
+# %% tags=["hide-input"]
+for name, record in averaging.items():
+    accuracies = rules.made(record)
+    found = rules.averaging_family(record).set_index("first")
+    rows = [
+        (
+            what,
+            interval(accuracies[what]).format(4),
+            found.loc[what, "difference"].format(4) if what in found.index else "",
+            f"{found.loc[what, 'p']:.2g}" if what in found.index else "",
+            found.loc[what, "verdict"] if what in found.index else "",
+        )
+        for what in accuracies.mean().sort_values(ascending=False).index
+    ]
+    plots.table(
+        pd.DataFrame(rows, columns=["what", "accuracy", "minus once", "p", "verdict"]),
+        f"{name}: accuracy on the test images after {record.config.epochs} epochs on {record.config.train_n:,} training images, "
+        f"mean of {record.config.n_runs} runs, seed {record.config.seed}, with 95% bootstrap intervals; p of Wilcoxon's test "
+        "against aligning once, adjusted by Holm's method. A soup is the mean of the networks trained apart; the ensemble "
+        "averages their outputs.",
+        name=f"averaging-{record.config.dataset}-{record.config.networks}",
+        fold=name != "MNIST, 4 networks",
+    )
+
+# %% tags=["hide-input"]
+record = averaging["MNIST, 4 networks"]
+epochs = record.tables["epochs"].groupby(["policy", "epoch"])["accuracy"].mean().unstack(0)
+plots.show(
+    plots.lines(
+        {policy: (epochs.index, epochs[policy]) for policy in ("never", "once", "same", "apart")},
+        "epoch",
+        "accuracy of the members",
+    ),
+    f"Mean accuracy of the networks after each epoch, before they are averaged; {record.config.n_runs} runs, seed "
+    f"{record.config.seed}.",
+    "Never aligned falls after the first averaging and stays below the others.",
+    name="averaging-epochs",
+)
+
+# %% [markdown]
+# <!-- finding populations-evolution -->
+# <!-- /finding -->
+#
+# Controllers of two hidden layers of 64 neurons swing up a pole: 64 members, 13 parents, 80 generations, 20 runs of each
+# arm from the same members. The step size of each arm was tuned on other seeds, at a scramble rate of 0. A *scrambled*
+# parent has its neurons put into a random order before it mates: the function stays, homology is lost, as in encodings
+# that do not keep the order of neurons. The twelve comparisons and their test were fixed before.
+
+# %% tags=["hide-input"]
+scores = rules.champions(evolution)
+found = rules.arm_families(evolution)
+rows = [
+    (
+        r.question,
+        f"{scores[r.first].mean():.3f}",
+        f"{scores[r.second].mean():.3f}",
+        r.difference.format(3),
+        f"{r.higher} / {r.n}",
+        f"{r.p:.2g}",
+        r.verdict,
+    )
+    for r in found.itertuples()
+]
+plots.table(
+    pd.DataFrame(
+        rows, columns=["question", "first", "second", "difference", "higher", "p", "verdict"]
+    ).assign(arms=[f"{r.first} against {r.second}" for r in found.itertuples()]),
+    f"Scores of the champions on {evolution.config.held_out} episodes that no generation saw, mean of "
+    f"{evolution.config.n_runs} runs, seed {evolution.config.seed}; differences with 95% bootstrap intervals; p of "
+    "Wilcoxon's test, adjusted by Holm's method.",
+    name="evolution-family",
+    fold=False,
+)
+
+# %% tags=["hide-input"]
+best = evolution.tables["generations"].groupby(["arm", "generation"])["best"].mean().unstack(0)
+for rate, words in ((0.0, "not scrambled"), (1.0, "all scrambled")):
+    curves = {"mutation": best[rules.spelled("mutation", sigmas)]}
+    for arm in rules.ARMS[1:]:
+        curves[arm.replace("sc-pwc", "aligned")] = best[rules.spelled(arm, sigmas, rate)]
+    plots.show(
+        plots.lines({n: (c.index, c) for n, c in curves.items()}, "generation", "best score"),
+        f"Parents {words}: best score of each generation, mean of {evolution.config.n_runs} runs, seed {evolution.config.seed}.",
+        f"Five rising curves, parents {words}.",
+        name=f"evolution-{rate:g}",
+    )
+
+# %% tags=["hide-input"]
+rows = []
+generations = evolution.tables["generations"]
+for arm in (rules.spelled(a, sigmas) for a in rules.ARMS):
+    rows.append(
+        (
+            arm,
+            *(
+                generations.query("arm == @arm and generation == @g")["founders"].mean()
+                for g in (0, 2, 5, 10, 20, 79)
+            ),
+            generations.query("arm == @arm and generation == 79")["moved"].mean(),
+            generations.query("arm == @arm and generation == 79")["rank"].mean(),
+        )
+    )
+columns = ["arm", *(f"founders, {g}" for g in (0, 2, 5, 10, 20, 79)), "moved, 79", "rank, 79"]
+plots.table(
+    pd.DataFrame(rows, columns=columns),
+    "Founders of the selected members after so many generations; at the end the share of neurons that alignment moves, and "
+    f"the effective rank of the second layer's weights. Means of {evolution.config.n_runs} runs, not scrambled.",
+    formats={c: "{:.1f}" for c in columns[1:]} | {"moved, 79": "{:.0%}"},
+    name="founders",
+)
+
+# %% [markdown]
+# <!-- finding populations-merging -->
+# <!-- /finding -->
+#
+# Two champions of separate runs, 20 pairs. A child's *distance* is how far its pushes are from those of the parent that
+# is nearer, 0 for a copy: how new it is. Its score says what it kept.
+
+# %% tags=["hide-input"]
+score, distance = rules.merged(merging, t), rules.merged(merging, t, "distance")
+rows = [
+    (way, interval(score[way]).format(3), score[way].mean() / score["parents"].mean(), distance[way].mean())
+    for way in [*merging.config.ways, "parents"]
+]
+plots.table(
+    pd.DataFrame(rows, columns=["way", "score", "of the parents'", "distance"]),
+    f"Children of champions of two lineages, share {t:g} of the second; {merging.config.n_pairs} pairs, seed "
+    f"{merging.config.seed}, {merging.config.held_out} episodes; scores with 95% bootstrap intervals.",
+    formats={"of the parents'": "{:.0%}", "distance": "{:.3f}"},
+    name="merged",
+    fold=False,
+)
+
+# %% tags=["hide-input"]
+children = merging.tables["children"].groupby(["way", "t"])["score"].mean().unstack(0)
+shown = {
+    "naive": "naive/arithmetic",
+    "SC-PwC": "sc-pwc/arithmetic",
+    "SC-PwC, repaired": "sc-pwc/arithmetic+repair",
+    "SC-PwC, neurons": "sc-pwc/neuron",
+}
+plots.show(
+    plots.lines(
+        {name: (children.index, children[way]) for name, way in shown.items()},
+        "share t of the second parent",
+        "score",
+        {"naive": "naive", "SC-PwC": "sc-pwc", "SC-PwC, repaired": "sc-pwc"},
+    ),
+    f"Score of the children between two champions, mean of {merging.config.n_pairs} pairs, seed {merging.config.seed}.",
+    "All curves fall between the parents; aligned ones fall later.",
+    name="merged-curves",
+)
+
+# %% [markdown]
+# ## In short
+#
+# <!-- finding populations-short -->
+# <!-- /finding -->
+#
+# ## Exercises
+#
+# **1.** Why does aligning once do as well as aligning every time, when networks are averaged in training?
+#
+# <details><summary>Answer</summary>
+#
+# After the first averaging all networks are copies of their mean: relatives, with their neurons in one order. Until the
+# next averaging each changes a little, and the neuron that corresponds to neuron 7 is still neuron 7.
+#
+# </details>
+#
+# **2.** In a genetic algorithm all members descend from one founder after a few generations. What would have to be
+# different for alignment to help?
+#
+# <details><summary>Answer</summary>
+#
+# Members would have to stay unrelated, or lose their order: islands whose champions are merged, immigrants, niches that keep
+# several founders, or an encoding in which the order of neurons means nothing.
+#
+# </details>
+#
+# **Next:** [How to run and rerun](../book/running.md)
