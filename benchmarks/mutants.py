@@ -50,6 +50,10 @@ MODULES = {
     "analysis": ("test_analysis.py",),
     "store": ("test_store.py",),
     "claims": ("test_claims.py",),
+    "evolution/population": ("test_evolution.py",),
+    "evolution/mating": ("test_evolution.py",),
+    "evolution/mutation": ("test_evolution.py",),
+    "evolution/genetic": ("test_evolution.py",),
 }
 
 #: Share of the mutations that the tests must notice.

@@ -197,7 +197,12 @@ plots.table(
 # %% tags=["hide-input"]
 score, distance = rules.merged(merging, t), rules.merged(merging, t, "distance")
 rows = [
-    (way, interval(score[way]).format(3), score[way].mean() / score["parents"].mean(), distance[way].mean())
+    (
+        way,
+        interval(score[way]).format(3),
+        score[way].mean() / score["parents"].mean(),
+        distance[way].mean(),
+    )
     for way in [*merging.config.ways, "parents"]
 ]
 plots.table(

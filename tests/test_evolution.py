@@ -1,6 +1,8 @@
 """Populations: one frame for all, children, mutations, and a genetic algorithm that resumes."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -568,3 +570,14 @@ def test_a_state_of_another_size_is_told():
     state = begin(TASK, SETTING, 0)
     with pytest.raises(ValueError, match=r"expected 10 members; found Network"):
         advance(TASK, parse_arm("mutation"), SETTING, 0, state._replace(members=state.members[:3]))
+
+
+def test_the_lines_of_the_readme_run():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    lines = re.search(r"## Populations.*?```python\n(.*?)```", readme, re.S)[1]
+    names: dict = {}
+    exec(lines, names)
+    assert names["children"].batch_shape == (10,)
+    assert names["centre"].widths == (8, 64, 64, 4)
+    x = names["x"]
+    assert torch.allclose(names["aligned"](x), names["members"](x), atol=1e-4)
