@@ -42,7 +42,9 @@ class DamagedFile(ValueError):
     """A file is missing, truncated, altered, or not what it should be."""
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
+def write_atomically(
+    path: str | Path, write: Callable[[Path], None], *, flush: bool = True
+) -> None:
     """Let `write` fill a temporary file, then move it to `path` in one step.
 
     Parameters
@@ -51,6 +53,9 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         Where the file shall be; missing folders are made.
     write : callable of one Path
         Writes the temporary file, which lies in the same folder.
+    flush : bool
+        Whether to wait until the disk has it, so that it outlives a machine that fails, and not
+        only a process that is killed.
 
     Raises
     ------
@@ -72,8 +77,9 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _writing, _temporary(path) as temporary:
             write(temporary)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+            if flush:
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())
             os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
@@ -136,7 +142,11 @@ def finish_writing(seconds: float) -> None:
 
 
 def save_tensors(
-    path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
+    path: str | Path,
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, str],
+    *,
+    flush: bool = True,
 ) -> None:
     """Write named tensors as safetensors with a checksum of names, shapes, types and values.
 
@@ -148,6 +158,8 @@ def save_tensors(
         What to keep; from any device, contiguous or not.
     metadata : mapping of str to str
         Kept beside them; the key ``sha256`` is set here.
+    flush : bool
+        As for `write_atomically`.
 
     Raises
     ------
@@ -158,7 +170,8 @@ def save_tensors(
     metadata = {str(k): str(v) for k, v in metadata.items() if k != "sha256"}
     metadata["sha256"] = _digest(tensors, metadata)
     # `save_file` would put a file of its own, without our lock, in the place of the temporary one.
-    write_atomically(path, lambda temporary: temporary.write_bytes(save(tensors, metadata)))
+    content = save(tensors, metadata)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content), flush=flush)
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

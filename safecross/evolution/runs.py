@@ -261,7 +261,9 @@ class EvolutionRuns(TaskExperiment):
 def _keep(state: State, place: Path, name: str) -> None:
     tensors = state_of(state.members)
     tensors |= {"founders": state.founders, "history": state.history}
-    store.save_tensors(place, tensors, {"record": name})
+    # One a generation: waiting for the disk would take longer than the generation, and a state that
+    # a failing machine spoils is only computed again.
+    store.save_tensors(place, tensors, {"record": name}, flush=False)
 
 
 def _kept(place: Path | None, name: str) -> State | None:
