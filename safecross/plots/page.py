@@ -344,6 +344,9 @@ _NUMBER = re.compile(r"[-+\d.,eE%/\[\]; ]+(?:[kMGT]?B)?|-|")
 #: Letters from which on a cell of words keeps some width.
 _WORDY = 24
 
+#: Letters up to which the head of a column of numbers stays in one line.
+_HEAD = 14
+
 
 def _table_html(frame: pd.DataFrame, name: str) -> str:
     first, *others = frame.columns
@@ -367,6 +370,8 @@ def _table_html(frame: pd.DataFrame, name: str) -> str:
     text = re.sub(r'<th class="blank level0" >.*?</th>', f'<th scope="col">{first}</th>', text)
     for i, column in enumerate(others):
         kind = ' class="sc-number"' if column in numeric else ""
+        if kind and len(column) > _HEAD:
+            kind = ' class="sc-number sc-wrap"'
         text = re.sub(rf'<th class="col_heading level0 col{i}" >', f'<th scope="col"{kind}>', text)
     text = re.sub(r'<th class="row_heading[^"]*" >', '<th scope="row">', text)
     return re.sub(r'<td class="data row\d+ col\d+ ?([\w-]*)" >', _cell, text).strip()
@@ -377,7 +382,10 @@ def _cell(found: re.Match) -> str:
 
 
 #: What is not to be broken in a line of words: an interval, a small number, an operator's name.
-_WHOLE = re.compile(r"\[[-+\d.]+, [-+\d.]+\]|\b\d+e-\d+|\b(?:sc|bias)-[\w-]+(?:[:,][\w=.-]+)*")
+_WHOLE = re.compile(
+    r"\[[-+\d.]+, [-+\d.]+\]|\b\d+e-\d+|\b(?:sc|bias)-[\w-]+(?:[:,][\w=.-]+)*|"
+    r"\b(?:SC-CCA|SC-PwC|CIFAR-10|Fashion-MNIST)\b"
+)
 
 
 def _kept(text: str) -> str:
