@@ -253,7 +253,7 @@ def _(record):
 )  # fmt: skip
 def _(record):
     text, verdict = _below(_removed(record, _cca(record)), 0.5, 2)
-    return f"{text} of it removed", verdict
+    return f"SC-CCA removes {text} of naive crossover's excess loss", verdict
 
 
 @_claim(
@@ -544,7 +544,7 @@ def _similar(record: Record):
     "svcca-cheaper-mnist",
     "SVCCA, with the directions of Section 5.2.1, is less expensive than CCA (MNIST).",
     "5.2.3", "generally less computationally expensive in practice",
-    "generally less computationally expensive in practice",
+    "less expensive",
     "the ratio of their seconds is below 1 with its interval",
     "11-costs", "mnist", table="sweep",
 )  # fmt: skip

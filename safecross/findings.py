@@ -1166,14 +1166,14 @@ def _(found: Published) -> str:
         alone = [operator for operator in table.index if "+" not in operator]
         counts = table.loc[alone, "verdict"].value_counts()
         lines.append(
-            f"On {LABELS[name]} {counts.get('better', 0)} are better than SC-PwC, "
-            f"{counts.get('worse', 0)} are worse, and {counts.get('no difference', 0)} cannot be told "
-            "from it."
+            f"{counts.get('better', 0)} on {LABELS[name]} ({counts.get('worse', 0)} are worse, "
+            f"{counts.get('no difference', 0)} no different)"
         )
     _must(best[0] & best[1] == {"cca-merge"}, "only CCA-Merge is better on both data sets")
     return (
         "## Few methods beat SC-PwC, and only CCA-Merge does on both data sets\n\n"
-        f"{len(alone)} other methods, without REPAIR, were tried. {' '.join(lines)}"
+        f"Of {len(alone)} other methods, all without REPAIR, those that beat SC-PwC are "
+        f"{' and '.join(lines)}."
     )
 
 

@@ -332,7 +332,8 @@ def forest(
             ax.set_xscale("log")
             ax.xaxis.set_major_formatter("{x:g}")
         else:
-            ax.locator_params(axis="x", nbins=4)
+            ax.locator_params(axis="x", nbins=5)
+            ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", "−"))
     return fig
 
 
