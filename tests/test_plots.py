@@ -372,6 +372,14 @@ def test_what_belongs_together_in_a_cell_is_not_broken(shown, words, pieces):
     assert re.sub(r'<span class="sc-keep">|</span>|<wbr>', "", cell) == words
 
 
+def test_cells_of_words_keep_some_width_and_only_long_heads_wrap(shown):
+    words = "a cell with a sentence in it, which says something"
+    table(pd.DataFrame({"a": ["b"], "why": [words], "n": [3], "a number with a name": [4]}), "c")
+    assert '<td class="sc-words">' in shown[0]
+    heads = re.findall(r'<th scope="col" class="([^"]+)">([^<]+)', shown[0])
+    assert heads == [("sc-number", "n"), ("sc-number sc-wrap", "a number with a name")]
+
+
 def test_a_table_can_be_taken_along(shown):
     table(TABLE, "caption", {"loss": "{:.2f}"})
     data = re.search(r'href="data:text/csv;base64,([^"]+)"', shown[0])[1]
