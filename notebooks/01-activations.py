@@ -81,7 +81,7 @@ config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed
 # L = \big[\, h_1 \;\; h_2 \;\; \cdots \;\; h_p \,\big] \in \mathbb{R}^{n \times p} .
 # $$
 #
-# (Both are in Section 3.1 of the paper, without a number.) Lists of responses to the *same* examples
+# (Section 3.1 of the paper has both, unnumbered.) Lists of responses to the *same* examples
 # can be compared, whatever network, layer or width they come from. The next five chapters all start
 # from two such matrices, $L_a$ and $L_b$, of two networks *a* and *b*.
 #
@@ -261,7 +261,7 @@ plots.table(tally, f"To how many classes a neuron responds ({where}).")
 # ### Dead neurons and quiet ones
 #
 # Neurons differ in how often they respond and in how much their response varies. The toy has warned
-# us that some never respond at all. How many, depends on the batch: other images, or more of
+# us that some never respond at all. How many there are depends on the batch: other images, or more of
 # them, wake some up.
 
 # %% tags=["hide-input"]
@@ -342,13 +342,13 @@ plots.show(
 
 # %% [markdown]
 # This is the **competing conventions problem**. A *convention* is one way to write a function down as
-# a network. There are many for each function, and the average of two of them is in general not a third.
+# a network. Each function has many, and the average of two of them is in general no convention of it.
 # A hidden layer of $p$ neurons has $p!$ orders, all of them conventions for the same function. Two
 # networks that were trained apart have no reason to agree on one.
 #
 # The trained network shows the same. We renumber its neurons at random, and then average the network
-# with its own renumbered copy. Both parents are *the same function*, so whatever the offspring loses,
-# it loses to the order alone.
+# with its own renumbered copy. Both *parents* compute the same function, so whatever the average, their
+# *offspring*, loses, it loses to the order alone.
 
 # %%
 order = np.random.default_rng(seed).permutation(width)

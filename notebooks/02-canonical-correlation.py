@@ -436,7 +436,7 @@ def on_new_examples(result, fitted, la, lb):
 # $$
 #
 # with $(p - k)(q - k)$ degrees of freedom, the number that selects the distribution. If $\chi^2_k$ is so
-# large that noise alone would reach it in fewer than one of twenty cases (*level .05*), then the next
+# large that noise alone would reach it in fewer than one of twenty cases (*level 0.05*), then the next
 # correlation counts as **significant**, and $k$ goes up by one. The test ends at the first $k$ where it does
 # not. (The paper only names the test and prints no formula.) First the noise:
 
@@ -459,12 +459,12 @@ plots.table(
     pd.DataFrame(noise_rows),
     f"Independent noise, {q} neurons a layer: every true correlation is 0. The first canonical "
     f"correlation as fitted on n examples and on {len(fresh[0]):,} new ones, and the number that "
-    f"Bartlett's test calls significant at level .05 (it is not made for ridge). Seed {seed}.",
+    f"Bartlett's test calls significant at level 0.05 (it is not made for ridge). Seed {seed}.",
 )
 
 # %% [markdown]
 # New examples unmask every one of these correlations. Bartlett's test allows for the number of examples.
-# Where that is large it finds nothing, or next to nothing (at level .05 it errs in one of twenty cases).
+# Where that is large it finds nothing, or next to nothing (at level 0.05 it errs in one of twenty cases).
 # But look at the smallest n: there the test too takes noise for signal. The chi-squared distribution
 # holds approximately, for many examples, and two or three for each neuron are not many. The test also
 # assumes data from a normal distribution. This noise is, but responses of ReLU neurons are far from it.
@@ -505,15 +505,15 @@ rows = [
         "kind": name,
         "mean, fitted": f"{fit.mean():.2f}",
         "mean, new": f"{judged.mean():.2f}",
-        "above .7, fitted": int((fit > 0.7).sum()),
-        "above .7, new": int((judged > 0.7).sum()),
+        "above 0.7, fitted": int((fit > 0.7).sum()),
+        "above 0.7, new": int((judged > 0.7).sum()),
     }
     for (m, name), (fit, judged) in fits.items()
 ]
 plots.table(
     pd.DataFrame(rows),
     f"Canonical correlations fitted on n training examples, and measured on the {pair.n:,} of the "
-    f"validation set: their mean, and how many are above .7 ({data.name}, seed {seed}).",
+    f"validation set: their mean, and how many are above 0.7 ({data.name}, seed {seed}).",
 )
 
 # %% [markdown]
@@ -541,7 +541,7 @@ except ValueError:  # too few examples for the test
     significant = math.nan
 counts = {
     "significant by Bartlett's test": significant,
-    "canonical correlations above .7": int((svcca.correlations > 0.7).sum()),
+    "canonical correlations above 0.7": int((svcca.correlations > 0.7).sum()),
 }
 published = 125  # Section 5.2.2
 plots.table(
@@ -557,7 +557,7 @@ plots.table(
             ],
         }
     ),
-    f"SVCCA with {len(svcca.correlations)} directions ({where}; level .05). Paper: MNIST, mean of 200 pairs. One "
+    f"SVCCA with {len(svcca.correlations)} directions ({where}; level 0.05). Paper: MNIST, mean of 200 pairs. One "
     "pair has no interval, and only with dataset = 'mnist' is it the paper's data.",
     {"this pair": "{:.0f}", "ratio": "{:.2f}"},
 )

@@ -85,18 +85,19 @@ config = Config(dataset, (width,), epochs, 1, operators, seed=seed)
 # If both parents are aligned first, the crossover is *safe*:
 #
 # $$
-# \tilde\theta_t = (1 - t)\,\tilde\theta_a + t\,\tilde\theta_b, \qquad t \in [-0.25, 1.25].
+# \tilde\theta_t = (1 - t)\,\tilde\theta_a + t\,\tilde\theta_b.
 # \tag{3}
 # $$
 #
 # If they are taken as they stand, it is *naive*:
 #
 # $$
-# \theta_t = (1 - t)\,\theta_a + t\,\theta_b, \qquad t \in [-0.25, 1.25].
+# \theta_t = (1 - t)\,\theta_a + t\,\theta_b.
 # \tag{4}
 # $$
 #
-# The formulas differ only in the tildes, which mark the aligned networks.
+# The formulas differ only in the tildes, which mark the aligned networks. In the paper $t$ goes from -0.25 to
+# 1.25.
 #
 # ## Two networks that compute |x|
 #
@@ -185,7 +186,7 @@ curves = pd.concat(
 )
 plots.show(
     plots.loss_and_accuracy(curves),
-    f"Loss and accuracy of the offspring along t for one pair of {theta_a!r} parents ({where}). The "
+    f"Loss and accuracy of the offspring along t for one pair of networks, {'-'.join(map(str, theta_a.widths))} ({where}). The "
     "grey vertical lines mark the parents. There is one pair, hence no shading.",
     "Two panels, one line for each operator. Between the parents the naive line rises in the loss "
     "panel and sinks in the accuracy panel; that of one-to-one matching by correlation is flatter.",
@@ -249,11 +250,11 @@ expected = {
 plots.table(
     pd.DataFrame(
         [(op, above[op], text, "yes" if ok else "no") for op, (text, ok) in expected.items()],
-        columns=["operator", "above the parents", "expected", "holds"],
+        columns=["operator", "above parents", "expected", "holds"],
     ),
     f"Loss of the child at t = 0.5 above the parents' mean, in nats, one pair ({where}, {epochs} "
     "epochs). The expectation is for all of MNIST and 5 epochs.",
-    {"above the parents": "{:+.4f}"},
+    {"above parents": "{:+.3f}"},
 )
 
 # %% [markdown]
@@ -282,7 +283,7 @@ crossing(small_a, small_b, ways, x_few, y_few, digits.image_shape, about)
 # \begin{aligned}
 # x \tilde W^1_t + \tilde b^1_t
 #   &= (1 - t)\,\big(x W^1_a + b^1_a\big)[:, l_a] \\
-#   &\quad + t\,\big(x W^1_b + b^1_b\big)[:, l_b].
+#   &\quad {} + t\,\big(x W^1_b + b^1_b\big)[:, l_b].
 # \end{aligned}
 # $$
 #
@@ -350,13 +351,14 @@ plots.table(
         [
             (what, theirs, ours, "yes" if abs(ours - theirs) <= tolerance else "no")
             if comparable
-            else (what, theirs, ours, "other data")
+            else (what, theirs, ours, "not compared")
             for what, theirs, ours, tolerance in published
         ],
         columns=["MNIST, Figure 3", "published", "ours", "holds"],
     ),
     f"Figure 3 of the paper (read by eye off the saved picture) and our single pair ({where}, "
-    f"{epochs} epochs; SC-CCA is {SVCCA}).",
+    f"{epochs} epochs; SC-CCA is {SVCCA})."
+    + ("" if comparable else " The paper has all of MNIST, so nothing is held against it here."),
     {"published": "{:g}", "ours": "{:.3f}"},
 )
 
@@ -429,14 +431,15 @@ Markdown(
 #
 # The same on data of your own, an `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`:
 #
-# ```
+# ```bash
 # safecross data check own.npz
 # safecross run own.npz --widths 256,64 --epochs 5 --pairs 6
-# papermill notebooks/09-figure-3.ipynb out.ipynb -p datasets own.npz -p hidden 256,64 -p epochs 5 -p n_pairs 6
+# papermill notebooks/09-figure-3.ipynb out.ipynb -p datasets own.npz \
+#   -p hidden 256,64 -p epochs 5 -p n_pairs 6
 # ```
 #
-# The first line says whether the file is understood, the second computes a record, and the third draws it
-# as chapter 9 does.
+# The first command says whether the file is understood, the second computes a record, and the third draws
+# it as chapter 9 does.
 #
 # ## In short
 #

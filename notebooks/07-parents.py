@@ -56,8 +56,8 @@ say_where(records)
 # It does not say for how many epochs, in which batches, or with which learning rate. These matter:
 # the longer networks train, the less alike their neurons become. We took batches of 128 and Adam's
 # usual rate of 0.001. The number of epochs is the one that brings the parents to what the authors'
-# saved outputs show: on CIFAR-10 the better parent of one pair has loss 1.597 and accuracy .427, on
-# MNIST the ends of their curves lie near loss .065 and accuracy .98.
+# saved outputs show: on CIFAR-10 the better parent of one pair has loss 1.597 and accuracy 0.427, on
+# MNIST the ends of their curves lie near loss 0.065 and accuracy 0.98.
 # [Chapter 10](10-ranking.ipynb) asks what other choices would have changed.
 
 # %% tags=["hide-input"]
@@ -198,8 +198,8 @@ measured_and_published(roles(main=records), "07-parents")
 #
 # <details><summary>Answer</summary>
 #
-# Each image counts 1/10,000, so accuracies are multiples of .0001. With 1,000 validation images the
-# step is .001, and neighbouring networks often tie.
+# Each image counts 1/10,000, so accuracies are multiples of 0.0001. With 1,000 validation images the
+# step is 0.001, and neighbouring networks often tie.
 #
 # </details>
 #

@@ -54,7 +54,7 @@ say_where(records)
 # The paper tries two cures. [SVCCA](https://arxiv.org/abs/1706.05806) first keeps only the k
 # *directions* in which a layer varies most. *Ridge* CCA keeps all directions but charges a penalty
 # $\lambda$ for large weights. How many directions, how much ridge? The paper's answer: 256
-# directions on MNIST, all on CIFAR-10, and any $\lambda$ of .01, .1 and 1.
+# directions on MNIST, all on CIFAR-10, and any $\lambda$ of 0.01, 0.1 and 1.
 #
 # One thing to watch. Algorithm 1 makes one pair of neurons for each canonical component. With k
 # directions there are k components. The other neurons are *leftovers*: they are paired in the order

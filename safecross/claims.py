@@ -252,7 +252,8 @@ def _(record):
     "09-figure-3", "mnist",
 )  # fmt: skip
 def _(record):
-    return _below(_removed(record, _cca(record)), 0.5, 2)
+    text, verdict = _below(_removed(record, _cca(record)), 0.5, 2)
+    return f"SC-CCA removes {text} of naive crossover's excess loss", verdict
 
 
 @_claim(
@@ -276,7 +277,8 @@ def _(record):
 def _(record):
     removed = _removed(record, "sc-pwc")
     left = Interval(1 - removed.value, 1 - removed.high, 1 - removed.low, removed.n)
-    return _below(left, 0.1)
+    text, verdict = _below(left, 0.1)
+    return f"{text} of naive crossover's excess loss", verdict
 
 
 @_claim(
@@ -298,7 +300,8 @@ def _(record):
 )  # fmt: skip
 def _(record):
     excess = interval(record.at(0.5)["sc-pwc"] - _midpoint(record))
-    return excess.format(), _verdict(True if excess.low > 0 else False if excess.high < 0 else None)
+    text = f"excess loss {excess.format()}"
+    return text, _verdict(True if excess.low > 0 else False if excess.high < 0 else None)
 
 
 @_claim(
@@ -356,7 +359,7 @@ def _(record):
     found = pair_totals(record, f"significant by Bartlett ({_cca(record)})")
     large = pair_totals(record, f"canonical correlations above 0.7 ({_cca(record)})")
     text, verdict = _near(interval(found), 125, 10, 1)
-    return f"{text}; canonical correlations above .7: {interval(large).format(1)}", verdict
+    return f"{text}; canonical correlations above 0.7: {interval(large).format(1)}", verdict
 
 
 @_claim(
@@ -473,7 +476,7 @@ def _sensitivity(record: Record):
     "negligible", _COST_RULE, "11-costs", "mnist",
 )  # fmt: skip
 def _(record):
-    return _below(_alignment_share(record, "sc-pwc"), 0.1)
+    return _cost(record, "sc-pwc")
 
 
 @_claim(
@@ -483,7 +486,7 @@ def _(record):
     "negligible", _COST_RULE, "11-costs", "mnist",
 )  # fmt: skip
 def _(record):
-    return _below(_alignment_share(record, _cca(record)), 0.1)
+    return _cost(record, _cca(record))
 
 
 @_claim(
@@ -493,7 +496,7 @@ def _(record):
     "negligible", _COST_RULE, "11-costs", "cifar10",
 )  # fmt: skip
 def _(record):
-    return _below(_alignment_share(record, "sc-pwc"), 0.1)
+    return _cost(record, "sc-pwc")
 
 
 @_claim(
@@ -503,7 +506,7 @@ def _(record):
     "negligible", _COST_RULE, "11-costs", "cifar10",
 )  # fmt: skip
 def _(record):
-    return _below(_alignment_share(record, _cca(record)), 0.1)
+    return _cost(record, _cca(record))
 
 
 @_claim(
@@ -526,6 +529,11 @@ def _(record):
     return _similar(record)
 
 
+def _cost(record: Record, operator: str):
+    text, verdict = _below(_alignment_share(record, operator), 0.1)
+    return f"{text} of the time to train both parents", verdict
+
+
 def _similar(record: Record):
     ratio = ratio_interval(_aligning(record, _cca(record)), _aligning(record, "sc-pwc"))
     holds = None if ratio.contains(2) or ratio.contains(0.5) else 0.5 < ratio.value < 2
@@ -536,7 +544,7 @@ def _similar(record: Record):
     "svcca-cheaper-mnist",
     "SVCCA, with the directions of Section 5.2.1, is less expensive than CCA (MNIST).",
     "5.2.3", "generally less computationally expensive in practice",
-    "generally less computationally expensive in practice",
+    "less expensive",
     "the ratio of their seconds is below 1 with its interval",
     "11-costs", "mnist", table="sweep",
 )  # fmt: skip

@@ -10,6 +10,8 @@ import re
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
 
+from .pages import NAMES
+
 __all__ = ["FigureOutput", "NumberOutputs", "TableOutput", "setup"]
 
 _OUTPUT = re.compile(
@@ -53,7 +55,8 @@ def visit(self, node):
     self.body.append(f'<figure class="{node["kind"]}" id="{node["id"]}">{node["before"]}')
     self.body.append("<figcaption>")
     self.add_fignumber(node)
-    self.body.append(f"{node['caption']}</figcaption>{node['after']}</figure>")
+    caption = NAMES.sub(r'<span class="sc-keep">\g<0></span>', node["caption"])
+    self.body.append(f"{caption}</figcaption>{node['after']}</figure>")
     raise nodes.SkipNode
 
 

@@ -18,7 +18,13 @@ from sphinx.application import Sphinx
 from sphinx.builders.html import StandaloneHTMLBuilder
 from sphinx.config import Config
 
-__all__ = ["BookBuilder", "searchable", "setup"]
+__all__ = ["NAMES", "BookBuilder", "keep_together", "searchable", "setup"]
+
+#: Names that a line is not to break at their hyphen.
+NAMES = re.compile(r"\b(?:SC-CCA|SC-PwC|CCA-Merge|CIFAR-10|Fashion-MNIST)\b")
+
+#: Letters up to which code within a line stays in one piece.
+_SHORT_CODE = 24
 
 _MATHJAX = "sphinx-mathjax-offline"  # its name, hyphens and all
 # Of its 24 MB, what the book's pages load: the program, its fonts, rarer commands of TeX.
@@ -56,11 +62,40 @@ def searchable(doctree: nodes.document) -> nodes.document:
     return copy
 
 
+def keep_together(doctree: nodes.document) -> None:
+    """Mark the names and the short pieces of code that a line of text does not break.
+
+    Parameters
+    ----------
+    doctree : nodes.document
+        The page, which is changed in place: its words stay the same.
+    """
+    for code in doctree.findall(nodes.literal):
+        if len(code.astext()) <= _SHORT_CODE:
+            code["classes"].append("sc-keep")
+    verbatim = nodes.literal | nodes.math | nodes.raw | nodes.FixedTextElement
+    for text in list(doctree.findall(nodes.Text)):
+        found = list(NAMES.finditer(text))
+        if not found or isinstance(text.parent, verbatim):
+            continue
+        parts, end = [], 0
+        for name in found:
+            parts += [
+                nodes.Text(text[end : name.start()]),
+                nodes.inline("", name[0], classes=["sc-keep"]),
+            ]
+            end = name.end()
+        text.parent.replace(
+            text, [part for part in [*parts, nodes.Text(text[end:])] if part.astext()]
+        )
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension, as Sphinx asks."""
     app.add_builder(BookBuilder, override=True)
     app.add_node(HideCodeCellNode, override=True, html=(_open_fold, _close_fold))
     app.connect("config-inited", _read_edition)
+    app.connect("doctree-resolved", lambda _app, doctree, _page: keep_together(doctree))
     app.connect("html-page-context", _describe, priority=400)  # before the tags of Open Graph
     app.connect("build-finished", _copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

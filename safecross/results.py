@@ -9,7 +9,7 @@ from IPython.display import Markdown, display
 from . import paper
 from .claims import judge_claims
 from .data.catalogue import KNOWN
-from .plots import table
+from .plots import spelt, table
 from .runs import Record, committed_folder, load_or_run
 
 __all__ = ["load_records", "measured_and_published", "roles", "say_where", "split_names"]
@@ -92,7 +92,10 @@ def say_where(records: Mapping[str, Record]) -> None:
     records : mapping of str to Record
         By what they are called.
     """
-    lines = [html.escape(record.describe()) for record in records.values()]
+    lines = [
+        f'<span class="sc-origin">{html.escape(spelt(record.describe()))}</span>'
+        for record in records.values()
+    ]
     published = committed_folder().resolve()
     if any(published not in record.folder.resolve().parents for record in records.values()):
         lines.append(
@@ -147,7 +150,8 @@ def measured_and_published(
         f'<b class="sc-{verdict.split()[0]}">{verdict}</b>' for verdict in claims["verdict"]
     ]
     # In a narrow window the columns on the right are out of sight: what matters comes first.
-    shown = shown[["number", "verdict", "claim", "published", "ours"]]
+    shown = shown.rename(columns={"number": "no."})
+    shown = shown[["no.", "verdict", "claim", "published", "ours"]]
     pairs = ", ".join(
         dict.fromkeys(
             f"{record.config.n_pairs} pairs of {record.config.dataset}, seed {record.config.seed}"

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from safecross import Network, plots
@@ -146,11 +147,11 @@ def test_a_drawing_is_a_figure_and_leaves_what_it_draws_alone(name):
 def test_the_picture_of_groups_has_a_row_a_tensor_and_a_column_a_group():
     (ax,) = plots.groups(SPEC).axes
     rows = [label.get_text() for label in ax.get_yticklabels()]
-    assert rows == ["0.weight 3 × 2", "1.mean 3", "2.weight 4 × 3", "4.weight 5 × 4"]
+    assert rows == ["0.weight (3 × 2)", "1.mean (3)", "2.weight (4 × 3)", "4.weight (5 × 4)"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0\n(3)", "2\n(4)"]
     marks = [tuple(c.get_offsets()[0]) for c in ax.collections]
     assert marks == [(0, 0), (0, -1), (0, -2), (1, -2), (1, -3)]
-    filled = [bool(c.get_facecolor()[0][:3].min() < 1) for c in ax.collections]
+    filled = [to_hex(c.get_facecolor()[0]) != plots.GROUND for c in ax.collections]
     assert filled == [True, True, False, True, False]
 
 
@@ -287,6 +288,31 @@ def test_a_row_of_panels_that_is_a_little_too_wide_shrinks_and_its_words_stay_le
     assert all(0.6 * full < least < full for full, least in three)
 
 
+def test_what_scrolls_on_a_phone_in_any_case_keeps_larger_words(shown):
+    show(figure(width=8.0)[0], "c", "a")
+    (((full, least),),) = map(widths, shown)
+    assert least == pytest.approx(0.75 * full, abs=1)
+    assert least < 770
+
+
+def test_data_sets_are_spelt_as_in_prose_and_names_of_records_are_not(shown):
+    fig, ax = figure()
+    ax.set_title("cifar10")
+    assert [plots.spelt(name) for name in plots.LABELS] == list(plots.LABELS.values())
+    show(fig, "mnist: 3 pairs, as in mnist-25a9", "on fashion-mnist")
+    table(pd.DataFrame({"data set": ["cifar10"], "n": [3]}), "fashion-mnist, not mnist5k")
+    picture, rows = shown
+    assert "<figcaption>MNIST: 3 pairs, as in mnist-25a9</figcaption>" in picture
+    assert ">CIFAR-10</text>" in picture and 'aria-label="on Fashion-MNIST"' in picture
+    assert "<figcaption>Fashion-MNIST, not mnist5k</figcaption>" in rows and ">CIFAR-10<" in rows
+
+
+def test_a_ring_shows_the_ground_of_the_page(shown):
+    show(plots.groups(SPEC), "c", "a")
+    (page,) = shown
+    assert "var(--pst-color-background, #fff)" in page and plots.GROUND not in page
+
+
 def test_figures_of_a_page_share_no_id(shown):
     for caption in ("one", "two"):
         show(loss_and_accuracy(CURVES), caption, "alt")
@@ -341,9 +367,17 @@ def test_a_table_is_shown_with_its_caption_formats_and_heads(shown):
 )
 def test_what_belongs_together_in_a_cell_is_not_broken(shown, words, pieces):
     table(pd.DataFrame({"a": [1], "what": [words]}), "caption")
-    cell = re.search(r"<td>(.*?)</td>", shown[0])[1]
+    cell = re.search(r"<td(?: class=\"sc-words\")?>(.*?)</td>", shown[0])[1]
     assert re.findall(r'<span class="sc-keep">(.*?)</span>', cell) == pieces
     assert re.sub(r'<span class="sc-keep">|</span>|<wbr>', "", cell) == words
+
+
+def test_cells_of_words_keep_some_width_and_only_long_heads_wrap(shown):
+    words = "a cell with a sentence in it, which says something"
+    table(pd.DataFrame({"a": ["b"], "why": [words], "n": [3], "a number with a name": [4]}), "c")
+    assert '<td class="sc-words">' in shown[0]
+    heads = re.findall(r'<th scope="col" class="([^"]+)">([^<]+)', shown[0])
+    assert heads == [("sc-number", "n"), ("sc-number sc-wrap", "a number with a name")]
 
 
 def test_a_table_can_be_taken_along(shown):

@@ -115,7 +115,7 @@ def test_the_claims_of_a_chapter_are_displayed(shown, main_record):
     assert measured_and_published(records, chapter) is None  # a cell may end in it
     (page,) = shown
     judged = judge_claims(records, chapter)
-    assert "200 pairs of mnist, seed 0" in page
+    assert "200 pairs of MNIST, seed 0" in page
     assert all(verdict in page for verdict in judged["verdict"])
     assert page.count("<tr") == len(judged) + 1
     assert all(f'id="claim-{name}"' in page for name in judged["name"])

@@ -63,7 +63,9 @@ def loss_and_accuracy(
         ax.set(xlabel="crossover point t", title=title)
     if robust:
         axes[0].set_yscale("log")
-        axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        bottom, top = axes[0].get_ylim()
+        subs = (1, 2, 3, 5, 7) if top < 10 * bottom else (1, 2, 5)
+        axes[0].yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
         axes[0].yaxis.set_major_formatter("{x:g}")
         axes[0].minorticks_off()
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
@@ -106,7 +108,7 @@ def lines(
     levels : mapping of str to float, optional
         Heights of thin lines by name, up to three.
     """
-    fig, ax = figure(1, 1, height=3.4, width=6.0)
+    fig, ax = figure(1, 1, height=3.2, width=5.0)  # so that a phone shows its words large enough
     operators = operators or {}
     others = iter(_other_colours(operators.values()))
     seen: list[str] = []
@@ -331,6 +333,7 @@ def forest(
             ax.xaxis.set_major_formatter("{x:g}")
         else:
             ax.locator_params(axis="x", nbins=5)
+            ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", "−"))
     return fig
 
 

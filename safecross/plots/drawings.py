@@ -6,7 +6,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from .page import MUTED, colour, figure, palette
+from .page import GROUND, MUTED, colour, figure, palette
 
 __all__ = [
     "activation_map",
@@ -172,12 +172,12 @@ def groups(spec) -> Figure:
         ax.plot([x, x], [min(heights), max(heights)], color=shade, linewidth=1.5, zorder=1)
         for axis, y in zip(group.axes, heights, strict=True):
             marker, filled = marks.get(axis.role, ("s", True))
-            face = shade if filled else "white"
+            face = shade if filled else GROUND
             ax.scatter(
                 x, y, s=60, marker=marker, facecolor=face, edgecolor=shade, linewidth=1.8, zorder=2
             )
     ax.set(xlim=(-0.6, len(spec.groups) - 0.4), ylim=(0.7 - len(used), 0.7))
-    ax.set_yticks(list(place.values()), [f"{n} {_shape(spec.shapes[n])}" for n in used])
+    ax.set_yticks(list(place.values()), [f"{n} ({_shape(spec.shapes[n])})" for n in used])
     labels = [f"{name}\n({group.size})" for name, group in spec.groups.items()]
     ax.set_xticks(range(len(labels)), labels)
     ax.xaxis.tick_top()

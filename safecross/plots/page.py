@@ -16,13 +16,33 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-__all__ = ["INK", "MUTED", "colour", "figure", "palette", "show", "svg", "table"]
+__all__ = [
+    "GROUND",
+    "INK",
+    "LABELS",
+    "MUTED",
+    "colour",
+    "figure",
+    "palette",
+    "show",
+    "spelt",
+    "svg",
+    "table",
+]
 
 #: What is drawn in this colour takes the colour of the page's text.
 INK = "#012345"
 
 #: Thin lines that do not speak: a grey that is seen on white and on black.
 MUTED = "#808080"
+
+#: What is drawn in this colour takes that of the page behind it.
+GROUND = "#fedcba"
+
+#: Names of the data sets as prose spells them.
+LABELS = {"mnist": "MNIST", "cifar10": "CIFAR-10", "fashion-mnist": "Fashion-MNIST"}
+
+_DATASETS = re.compile(rf"(?<![\w-])(?:{'|'.join(LABELS)})(?![\w-])")
 
 #: Number of each operator in seaborn's palette for the colour-blind.
 _NUMBERS = {
@@ -63,8 +83,22 @@ _LEAST = 0.75
 #: To how little a panel may shrink on a narrow page: words of 10 points are 8 pixels high then.
 _NARROWEST = 0.601
 
+#: Width of a phone's column in pixels. What scrolls there in any case shrinks no further than this.
+_PHONE, _SCROLLED = 358, 0.75
+
 #: Rows from which on a table is folded.
 _LONG = 13
+
+
+def spelt(text: str) -> str:
+    """Spell the names of data sets as prose does, for captions, titles and cells.
+
+    Examples
+    --------
+    >>> spelt("mnist and cifar10, not mnist5k, as in mnist-25a9bf05c6a1")
+    'MNIST and CIFAR-10, not mnist5k, as in mnist-25a9bf05c6a1'
+    """
+    return _DATASETS.sub(lambda found: LABELS[found[0]], text)
 
 
 def palette(n: int | None = None, start: int = 0) -> list:
@@ -146,14 +180,17 @@ def show(fig: Figure, caption: str, alt: str, name: str = "") -> None:
     name : str
         What links to it say after ``fig-``; by default made from the caption.
     """
+    for ax in fig.axes:
+        ax.set_title(spelt(ax.get_title()))
     drawing = svg(fig, name or _short_hash(caption))
     plt.close(fig)
+    label = html.escape(spelt(alt), quote=True)
     display(
         HTML(
             f'<figure class="sc-figure" id="fig-{name or _short_hash(caption)}">'
             f'<div class="sc-scroll"><div class="sc-panels" role="img" '
-            f'aria-label="{html.escape(alt, quote=True)}">{drawing[0]}</div></div>{drawing[1]}'
-            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+            f'aria-label="{label}">{drawing[0]}</div></div>{drawing[1]}'
+            f"<figcaption>{html.escape(spelt(caption))}</figcaption></figure>"
         )
     )
 
@@ -211,9 +248,14 @@ def _draw(fig: Figure, key: str, box: Bbox, scale: float) -> str:
     text = re.sub(r' (width|height)="[\d.]+pt"', "", text, count=2)
     pixels = points * 4 / 3
     # On a narrow page it shrinks, but never so far that its words cannot be read: then it scrolls.
-    size = f"width:{scale * pixels:.1f}px;min-width:{_NARROWEST * pixels:.1f}px"
+    least = _NARROWEST * pixels
+    if least > _PHONE:
+        least = max(least, min(_SCROLLED * pixels, _COLUMN))
+    size = f"width:{scale * pixels:.1f}px;min-width:{least:.1f}px"
     text = text.replace("<svg", f'<svg style="{size}" aria-hidden="true" focusable="false"', 1)
-    return _own_ids(text.replace(INK, "currentColor"), key).strip()
+    text = text.replace(INK, "currentColor")
+    text = text.replace(GROUND, "var(--pst-color-background, #fff)")
+    return _own_ids(text, key).strip()
 
 
 def _own_ids(text: str, key: str) -> str:
@@ -269,7 +311,7 @@ def table(
     name = name or _short_hash(caption)
     shown = _formatted(frame, formats or {})
     fold = len(shown) >= _LONG if fold is None else fold
-    words = html.escape(caption)
+    words = html.escape(spelt(caption))
     body = f'<div class="sc-scroll">{_table_html(shown, name)}</div>{_download(shown, name)}'
     if fold:
         body = f"<details><summary>Show the table, {len(shown)} rows</summary>{body}</details>"
@@ -286,7 +328,11 @@ def _formatted(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
     for column in frame:
         pattern = formats.get(column, "{}")
         frame[column] = [
-            value if isinstance(value, str) else "-" if pd.isna(value) else pattern.format(value)
+            spelt(value)
+            if isinstance(value, str)
+            else "-"
+            if pd.isna(value)
+            else pattern.format(value)
             for value in frame[column]
         ]
     return frame
@@ -295,8 +341,11 @@ def _formatted(frame: pd.DataFrame, formats: Mapping[str, str]) -> pd.DataFrame:
 #: Numbers, intervals, shares, counts such as 3 / 20, p-values: what is aligned right.
 _NUMBER = re.compile(r"[-+\d.,eE%/\[\]; ]+(?:[kMGT]?B)?|-|")
 
-#: Letters from which on the head of a row keeps some width.
+#: Letters from which on a cell of words keeps some width.
 _WORDY = 24
+
+#: Letters up to which the head of a column of numbers stays in one line.
+_HEAD = 14
 
 
 def _table_html(frame: pd.DataFrame, name: str) -> str:
@@ -309,6 +358,9 @@ def _table_html(frame: pd.DataFrame, name: str) -> str:
     rows = rows.set_axis(pd.RangeIndex(len(rows)))
     classes = pd.DataFrame("", rows.index, rows.columns)
     classes[numeric] = "sc-number"
+    for column in rows.columns.difference(numeric):
+        if any(len(_words(value)) >= _WORDY for value in frame[column]):
+            classes[column] = "sc-words"
     style = rows.style.set_td_classes(classes).format_index(lambda i: frame[first].iloc[i])
     wordy = any(len(_words(head)) >= _WORDY for head in frame[first])
     style = style.set_table_attributes(f'class="sc-rows{" sc-long" * wordy}"').set_uuid(name)
@@ -318,6 +370,8 @@ def _table_html(frame: pd.DataFrame, name: str) -> str:
     text = re.sub(r'<th class="blank level0" >.*?</th>', f'<th scope="col">{first}</th>', text)
     for i, column in enumerate(others):
         kind = ' class="sc-number"' if column in numeric else ""
+        if kind and len(column) > _HEAD:
+            kind = ' class="sc-number sc-wrap"'
         text = re.sub(rf'<th class="col_heading level0 col{i}" >', f'<th scope="col"{kind}>', text)
     text = re.sub(r'<th class="row_heading[^"]*" >', '<th scope="row">', text)
     return re.sub(r'<td class="data row\d+ col\d+ ?([\w-]*)" >', _cell, text).strip()
@@ -328,7 +382,10 @@ def _cell(found: re.Match) -> str:
 
 
 #: What is not to be broken in a line of words: an interval, a small number, an operator's name.
-_WHOLE = re.compile(r"\[[-+\d.]+, [-+\d.]+\]|\b\d+e-\d+|\b(?:sc|bias)-[\w-]+(?:[:,][\w=.-]+)*")
+_WHOLE = re.compile(
+    r"\[[-+\d.]+, [-+\d.]+\]|\b\d+e-\d+|\b(?:sc|bias)-[\w-]+(?:[:,][\w=.-]+)*|"
+    r"\b(?:SC-CCA|SC-PwC|CIFAR-10|Fashion-MNIST)\b"
+)
 
 
 def _kept(text: str) -> str:

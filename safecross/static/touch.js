@@ -115,6 +115,12 @@ function linearTicks(low, high) {
   return ticks;
 }
 
+/** Give all plain numbers the same number of decimals. */
+function alike(words) {
+  const decimals = Math.max(0, ...words.map((word) => word.split(".")[1]?.length ?? 0));
+  return words.map((word) => (Number.isNaN(Number(word)) ? word : Number(word).toFixed(decimals)));
+}
+
 function logTicks(low, high) {
   const ticks = [];
   const factors = high / low > 300 ? [1] : [1, 3];
@@ -163,10 +169,11 @@ function makeChart(ts, height, format, onPick) {
     const text = (tx, ty, content, kind) =>
       parts.push(make("svg:text", { x: tx, y: ty, class: kind }, content));
     const ticks = log ? logTicks(Math.exp(bottom), Math.exp(top)) : linearTicks(bottom, top);
-    for (const tick of ticks) {
+    const named = log ? ticks.map(format) : alike(ticks.map(format));
+    ticks.forEach((tick, i) => {
       line(margin.left, y(tick), width() - margin.right, y(tick), "sc-grid");
-      text(margin.left - 6, y(tick) + 4, format(tick), "sc-end");
-    }
+      text(margin.left - 6, y(tick) + 4, named[i], "sc-end");
+    });
     for (const [t, name] of [[0, "parent a"], [1, "parent b"]]) {
       if (t < ts[0] || t > ts.at(-1)) continue;
       line(x(t), margin.top, x(t), height - margin.bottom, "sc-parent");
