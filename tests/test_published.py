@@ -9,6 +9,7 @@ import pytest
 
 from safecross import findings, store
 from safecross.book import list_chapters
+from safecross.findings.writing import pages as all_pages
 from safecross.modules.findings import module_configs
 from safecross.paper import published_configs
 from safecross.runs import committed_folder, load_record, record_name
@@ -55,7 +56,7 @@ def test_every_page_says_what_the_records_say():
 @pytest.fixture
 def pages(tmp_path) -> Path:
     """Copy the pages that hold findings."""
-    for path in findings._pages(ROOT):
+    for path in all_pages(ROOT):
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
