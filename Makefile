@@ -4,6 +4,7 @@
 
 PYTHON  ?= python3.11
 VENV    ?= .venv
+EVOLUTION ?= .venv-evolution
 PROFILE ?= quick
 
 ifeq ($(SAFECROSS_PYTHON),)
@@ -18,10 +19,10 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book check-book test lint notebooks verify bench mutants clean
+.PHONY: help book check-book test test-evolution lint notebooks verify bench mutants clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: $(READY) ## execute the chapters and build the book: PROFILE=quick (default) or paper
 	$(PY) -m safecross book --profile $(PROFILE)
@@ -33,6 +34,9 @@ check-book: $(CHECK) ## look at the built book in Chromium or Chrome, every page
 # One thread for each of the test workers: together they use the cores, and do not fight over them.
 test: lint ## lint, then run all the tests
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PY) -m pytest -n auto --maxprocesses 4
+
+test-evolution: $(EVOLUTION)/.ready ## run the plug-ins for other libraries, in an environment of their own
+	OMP_NUM_THREADS=1 $(EVOLUTION)/bin/python -m pytest -q -m plugins tests/plugins
 
 lint: $(READY) ## check style, format and the pairing of the notebooks
 	$(PY) -m ruff check .
@@ -59,6 +63,11 @@ $(VENV)/.ready: constraints.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name yours with PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install -c constraints.txt -e '.[book,test]'
+	touch $@
+
+$(EVOLUTION)/.ready: constraints.txt constraints-evolution.txt pyproject.toml
+	$(PYTHON) -m venv $(EVOLUTION)
+	PIP_CONSTRAINT=constraints.txt $(EVOLUTION)/bin/python -m pip install -c constraints.txt -c constraints-evolution.txt -e '.[evolution]' hypothesis pytest
 	touch $@
 
 $(VENV)/.check: $(VENV)/.ready

@@ -33,7 +33,8 @@ def read_yaml(name: str) -> dict:
 
 
 def direct_requirements() -> list[Requirement]:
-    lines = PROJECT["dependencies"] + [line for extra in EXTRAS.values() for line in extra]
+    extras = [lines for name, lines in EXTRAS.items() if name != "evolution"]
+    lines = PROJECT["dependencies"] + [line for extra in extras for line in extra]
     return [r for r in map(Requirement, lines) if r.name != "safecross"]
 
 
@@ -53,6 +54,18 @@ def test_each_distribution_is_pinned_once():
 def test_every_requirement_has_a_pin_within_its_bounds(requirement):
     pins = {canonicalize_name(name): version for name, version in PINS.items()}
     assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+def test_the_plug_ins_libraries_have_pins_of_their_own():
+    lines = (ROOT / "constraints-evolution.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    own = {canonicalize_name(name): version for name, version in pins.items()}
+    assert not own.keys() & {canonicalize_name(name) for name in PINS}
+    assert all(re.fullmatch(r"[0-9][0-9A-Za-z.]*", version) for version in own.values())
+    for requirement in map(Requirement, EXTRAS["evolution"]):
+        assert requirement.specifier.contains(own[canonicalize_name(requirement.name)])
+    words = run("make", "--dry-run", "test-evolution", "EVOLUTION=nowhere", "PYTHON=true").stdout
+    assert "-c constraints.txt -c constraints-evolution.txt -e '.[evolution]'" in words
 
 
 def build_requirements() -> list[Requirement]:
