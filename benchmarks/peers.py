@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.peers`` installs the peers that have a name on the package index into a
 folder of its own, runs every tool on every model in a process of its own, and writes
-``book/results/peers.json``. A tool is *right* on a model if its permutations change some weight and
+``book/results/peers.json``; what is there already is kept. A tool is *right* on a model if its permutations change some weight and
 no output; *wrong* if an output changes; else it *refuses*. One that leaves running statistics of
 batch norms behind is *right but for them* if outputs stay where the batch's statistics are used.
 """
@@ -86,7 +86,8 @@ def permuted(tool: str, name: str):
         from rebasin import PermutationCoordinateDescent
 
         moved = copy.deepcopy(model)
-        PermutationCoordinateDescent(other, moved, x).rebasin()
+        # One sweep: what is asked is whether the function stays, not how good the match is.
+        PermutationCoordinateDescent(other, moved, x).rebasin(max_iterations=1)
         return model, moved, x
     from rebasin import RebasinNet
 
@@ -152,17 +153,20 @@ def run(tool: str, name: str, folder: Path) -> dict:
 
 def main() -> None:
     """Install the peers, run every tool on every model, and write the table."""
-    rows = []
+    rows = json.loads(OUTPUT.read_text())["rows"] if OUTPUT.exists() else []
+    done = {(row["model"], row["tool"]) for row in rows}
     with tempfile.TemporaryDirectory() as folder:
         for tool, packages in PACKAGES.items():
             words = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target"]
             subprocess.run([*words, str(Path(folder, tool)), *packages], check=True)
         for name in models():
             for tool in TOOLS:
+                if (name, tool) in done:
+                    continue
                 rows.append({"model": name, "tool": tool, **run(tool, name, Path(folder))})
                 print(json.dumps(rows[-1]), flush=True)
-    content = {"tolerance": TOLERANCE, "packages": PACKAGES, "rows": rows}
-    OUTPUT.write_text(json.dumps(content, indent=1) + "\n")
+                content = {"tolerance": TOLERANCE, "packages": PACKAGES, "rows": rows}
+                OUTPUT.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 # # Know when to align
 #
 # <!-- finding populations-answer -->
+# **Align strangers, and leave relatives alone. The mean of four networks that were trained apart is right on 24% of MNIST's test images, aligned on 90%. In a genetic algorithm all members descend from one founder within a few generations: there alignment lowers the champion's score from 0.64 to 0.58. It pays only where the order of neurons has been lost: with every parent scrambled it raises the score from 0.25 to 0.56.**
 # <!-- /finding -->
 #
 # - **You will** see what alignment is worth between strangers and between relatives: in averaging, in a genetic
@@ -69,6 +70,9 @@ for related, frame in panels.items():
 
 # %% [markdown]
 # <!-- finding populations-averaging -->
+# ## In training, aligning once is enough
+#
+# Aligned before the first averaging only, the networks end at 94.46%; aligned before each one at 94.44%, which is no different; never aligned at 93.71%. From one initialisation, never aligned, they end at 94.55%, no different from aligning once by the rule. One network trained alone has 94.23%, the ensemble of four 94.52%. Networks that are trained to the end and averaged then have 90.1% aligned and 23.6% not.
 # <!-- /finding -->
 #
 # Networks are trained side by side on the same images, each in an order of its own. Every five epochs all become
@@ -117,19 +121,23 @@ plots.show(
 
 # %% [markdown]
 # <!-- finding populations-evolution -->
+# ## A genetic algorithm does not need alignment unless it loses the order of neurons
+#
+# The selected descend from 13 founders at the start, from 2.0 after 5 generations and from 1.0 after 20. Relatives have their neurons in one order by descent; matching them by correlation puts many elsewhere. Mutation alone scores 0.662. By the rule no crossover is higher, unaligned ones are no different, and both aligned ones are lower. Crossing whole neurons over scores 0.663 unaligned, 0.570 aligned, and 0.645 if relatives are left as they are. Alignment raises the score over that of unaligned crossover only where parents are scrambled (neuron, rate 1; arithmetic, rate 0.25; arithmetic, rate 1).
 # <!-- /finding -->
 #
 # Controllers of two hidden layers of 64 neurons swing up a pole: 64 members, 13 parents, 80 generations, 20 runs of each
 # arm from the same members. The step size of each arm was tuned on other seeds, at a scramble rate of 0. A *scrambled*
 # parent has its neurons put into a random order before it mates: the function stays, homology is lost, as in encodings
-# that do not keep the order of neurons. The twelve comparisons and their test were fixed before.
+# that do not keep the order of neurons. The twelve comparisons and their test were fixed before. Two tuned step sizes lie
+# at the ends of the four that were tried (the least for aligned neurons, the largest for aligned means).
 
 # %% tags=["hide-input"]
 scores = rules.champions(evolution)
 found = rules.arm_families(evolution)
 rows = [
     (
-        r.question,
+        r.question if "aligned" in r.question else f"{r.question}, {r.first.partition(':')[0]}",
         f"{scores[r.first].mean():.3f}",
         f"{scores[r.second].mean():.3f}",
         r.difference.format(3),
@@ -142,7 +150,7 @@ rows = [
 plots.table(
     pd.DataFrame(
         rows, columns=["question", "first", "second", "difference", "higher", "p", "verdict"]
-    ).assign(arms=[f"{r.first} against {r.second}" for r in found.itertuples()]),
+    ),
     f"Scores of the champions on {evolution.config.held_out} episodes that no generation saw, mean of "
     f"{evolution.config.n_runs} runs, seed {evolution.config.seed}; differences with 95% bootstrap intervals; p of "
     "Wilcoxon's test, adjusted by Holm's method.",
@@ -189,6 +197,9 @@ plots.table(
 
 # %% [markdown]
 # <!-- finding populations-merging -->
+# ## Champions of separate lineages hardly survive a merger, aligned or not
+#
+# Two champions score 0.677. Halfway between them children score 0.063 naive and 0.178 aligned, 26% of their parents; repaired 0.193, which is no different by the rule. Other recombinations, naive and aligned: neuron 0.035 and 0.077; layer 0.191 and 0.104; slerp 0.080 and 0.194. (With three layers, a quarter of the layer children are copies of one parent.)
 # <!-- /finding -->
 #
 # Two champions of separate runs, 20 pairs. A child's *distance* is how far its pushes are from those of the parent that
@@ -238,6 +249,10 @@ plots.show(
 # ## In short
 #
 # <!-- finding populations-short -->
+# - What alignment adds, as a share of what there was: strangers +2% to +71%; strangers at first, relatives later +0% to +1%; relatives in random orders -1% to +46%; relatives -14% to +0%.
+# - Averaging in training, MNIST, 4 networks: never aligned 93.71%, once 94.46%, always 94.44%; alone 94.23%.
+# - Genetic algorithm, champions: mutation 0.662; whole neurons 0.663 unaligned and 0.570 aligned; all parents scrambled 0.522 and 0.583.
+# - With `related=` of `mate`, relatives are left as they are; `align_population` brings strangers into one frame once.
 # <!-- /finding -->
 #
 # ## Exercises

@@ -42,9 +42,10 @@ from safecross.chapters import (
     plan_parameters,
     project_root,
 )
-from safecross.findings import LABELS, Published
+from safecross.findings import Published
 from safecross.interactive import write_explorer
 from safecross.pairing import stale_notebooks
+from safecross.plots import LABELS
 
 __all__ = [
     "BookError",

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy import stats
 
 from safecross import StoreError, initialise, interpolate, repair, store
 from safecross.cli import main
@@ -461,11 +460,9 @@ def test_families_of_the_other_experiments(runs, averaging):
 
 def test_the_configs_of_the_book():
     configs = findings.population_configs()
-    assert len({c.hash() for c in configs}) == len(configs) == 7
+    assert len({c.hash() for c in configs}) == len(configs) == 5
     assert configs[0] == findings.tuning_config()
     assert set(findings.tuned(load_or_run(configs[0])).values()) <= set(findings.SIGMAS)
     for name, config in findings.averaging_configs().items():
-        assert name.startswith({"mnist": "MNIST", "cifar10": "CIFAR-10"}[config.dataset])
+        assert name.startswith("MNIST")
         assert f"{config.networks} networks" in name
-    # Five runs cannot decide, as the rule says.
-    assert stats.wilcoxon(np.arange(1, 6)).pvalue == pytest.approx(0.0625)

@@ -98,22 +98,28 @@ def _(found: Published) -> str:
     ]
     crossover = table.loc["crossover or not"]
     must(not (crossover["verdict"] == "higher").any(), "no crossover beats mutation alone")
+    naive = crossover[crossover.index.str.startswith("naive")]
+    must((naive["verdict"] == "no difference").all(), "unaligned crossovers are no different")
     lower = [arm.partition(":")[0] for arm in crossover.index[crossover["verdict"] == "lower"]]
+    must(lower == ["sc-pwc/neuron", "sc-pwc/arithmetic"], "both aligned crossovers are lower")
     kept = "sc-pwc/neuron"
     must(
         _verdict(found, "relatives left alone", kept, related=True) == "higher",
         "leaving relatives alone undoes the harm",
     )
     conditions = [q.removeprefix("aligned or not, ") for q in higher]
-    words = f"It raises the score only where parents are scrambled ({'; '.join(conditions)})."
+    words = (
+        "Alignment raises the score over that of unaligned crossover only where parents are "
+        f"scrambled ({'; '.join(conditions)})."
+    )
     must(conditions and all(c.endswith(("0.25", "1")) for c in conditions), words)
     return (
         "## A genetic algorithm does not need alignment unless it loses the order of neurons\n\n"
         f"The selected descend from {founders[0]:.0f} founders at the start, from "
         f"{founders[5]:.1f} after 5 generations and from {founders[20]:.1f} after 20. Relatives have "
         "their neurons in one order by descent; matching them by correlation puts many elsewhere. "
-        f"Mutation alone scores {_score(found, 'mutation'):.3f}. No crossover is higher by the rule"
-        f"{', and ' + ', '.join(lower) + ' lower' if lower else ''}. Crossing whole neurons over "
+        f"Mutation alone scores {_score(found, 'mutation'):.3f}. By the rule no crossover is higher, "
+        "unaligned ones are no different, and both aligned ones are lower. Crossing whole neurons over "
         f"scores {_score(found, 'naive/neuron'):.3f} unaligned, {_score(found, kept):.3f} aligned, and "
         f"{_score(found, kept, related=True):.3f} if relatives are left as they are. {words}"
     )
@@ -139,7 +145,8 @@ def _(found: Published) -> str:
         f"Two champions score {means['parents']:.3f}. Halfway between them children score "
         f"{means[naive]:.3f} naive and {means[aligned]:.3f} aligned, {means[aligned] / means['parents']:.0%} "
         f"of their parents; repaired {means[aligned + '+repair']:.3f}, which is {repair} by the rule. "
-        f"Other recombinations, naive and aligned: {'; '.join(others)}."
+        f"Other recombinations, naive and aligned: {'; '.join(others)}. (With three layers, a quarter "
+        "of the layer children are copies of one parent.)"
     )
 
 
