@@ -2,9 +2,10 @@
 
 ``python -m benchmarks.peers`` installs the peers that have a name on the package index into a
 folder of its own, runs every tool on every model in a process of its own, and writes
-``book/results/peers.json``; what is there already is kept. A tool is *right* on a model if its permutations change some weight and
-no output; *wrong* if an output changes; else it *refuses*. One that leaves running statistics of
-batch norms behind is *right but for them* if outputs stay where the batch's statistics are used.
+``book/results/peers.json``; what is there already is kept. A tool is *right* on a model if its
+permutations change some weight and no output; *wrong* if an output changes; else it *refuses*. One
+that leaves running statistics of batch norms behind is *right but for them* if outputs stay where
+the batch's statistics are used.
 """
 
 import json
