@@ -82,6 +82,7 @@ class Mutation:
 # Mutations that are always tried: they survived once -----------------------------------------
 
 _COUNTS = ("test_counts.py",)
+_STE = ("test_ste.py",)
 _PROTOCOL = "test_experiment.py::test_"
 
 #: Module, old text (found once), new text, tests.
@@ -143,6 +144,10 @@ NAMED = [
         "/ np.maximum(1, loss) ** 2",
         (f"{_PROTOCOL}losses_are_compared_relative_to_the_larger_of_1_and_the_loss",),
     ),
+    ("ste", "if loss < least:", "if loss > least:", _STE),
+    ("ste", "slope / 2 for", "slope for", _STE),
+    ("ste", "step.after(maps[n])", "maps[n].after(step)", _STE),
+    ("pairs", "batch, labels, x, y = x[:cut], y[:cut]", "batch, labels, x, y = x[:cut], y", _STE),
 ]
 
 

@@ -8,7 +8,8 @@ from . import checks
 
 __all__ = ["METHODS", "NEEDS", "OPERATORS", "Method", "Operator", "get_operator", "register"]
 
-#: What a method may need besides the networks' architecture.
+#: What a method may need besides the networks' architecture; gradients are those of the loss of
+#: labelled examples.
 NEEDS = ("nothing", "weights", "activations", "labels", "gradients")
 
 _REGISTRY: dict[str, "Operator"] = {}
