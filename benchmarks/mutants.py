@@ -82,6 +82,7 @@ class Mutation:
 # Mutations that are always tried: they survived once -----------------------------------------
 
 _COUNTS = ("test_counts.py",)
+_REBASIN = ("test_rebasin.py",)
 _STE = ("test_ste.py",)
 _PROTOCOL = "test_experiment.py::test_"
 
@@ -148,6 +149,9 @@ NAMED = [
     ("ste", "slope / 2 for", "slope for", _STE),
     ("ste", "step.after(maps[n])", "maps[n].after(step)", _STE),
     ("pairs", "batch, labels, x, y = x[:cut], y[:cut]", "batch, labels, x, y = x[:cut], y", _STE),
+    ("rebasin", "slope - f[:, None] - g", "slope - f[:, None]", _REBASIN),
+    ("rebasin", "soft.mT @ rows", "soft @ rows", _REBASIN),
+    ("rebasin", '0.5 if self.method.objective == "middle" else', "", _REBASIN),
 ]
 
 

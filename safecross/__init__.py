@@ -28,6 +28,7 @@ from .modules import Move, Spec, assert_function_preserved, load_spec, trace
 from .modules import pairs as _pairs_of_modules
 from .network import Network, check_same_architecture, initialise, load_network, stack
 from .operators import align_layers, layer_pairs
+from .rebasin import SinkhornRebasin
 from .registry import METHODS, OPERATORS, Method, Operator, get_operator
 from .repair import ensemble_curve, repair
 from .responses import MontanaDavis, Random

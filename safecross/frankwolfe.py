@@ -14,7 +14,7 @@ from .registry import Method, register
 from .spec import Axis, Spec
 from .weights import neuron_slices, weights_of
 
-__all__ = ["FrankWolfe", "frank_wolfe"]
+__all__ = ["FrankWolfe", "MixedWeights", "assigned", "frank_wolfe"]
 
 _GAP = 1e-9  # of the largest value that the objective can have
 
@@ -59,7 +59,7 @@ class FrankWolfe(Method):
         """Return the permutation of each hidden layer."""
         a, b = (weights_of(problem.spec, s) for s in (problem.state_a, problem.state_b))
         matrices, _ = frank_wolfe(problem.spec, a, b, self.steps)
-        return [Permutation(_assigned(matrices[name])) for name in problem.spec.groups]
+        return [Permutation(assigned(matrices[name])) for name in problem.spec.groups]
 
 
 def frank_wolfe(
@@ -92,7 +92,7 @@ def frank_wolfe(
     >>> frank_wolfe(spec_of_network(theta), a, b)[0]["layer 1"].argmax(1)
     tensor([1, 2, 0])
     """
-    search = _Search(spec, state_a, state_b)
+    search = MixedWeights(spec, state_a, state_b)
     at = {
         name: torch.full((group.size,) * 2, 1 / group.size, dtype=torch.float64)
         for name, group in spec.groups.items()
@@ -100,7 +100,7 @@ def frank_wolfe(
     objective = [search.value(at)]
     for _ in range(steps):
         slopes = {name: search.slope(name, at) for name in at}
-        best = {name: torch.eye(len(s)).double()[_assigned(s)] for name, s in slopes.items()}
+        best = {name: torch.eye(len(s)).double()[assigned(s)] for name, s in slopes.items()}
         gap = sum(float((slopes[name] * (best[name] - at[name])).sum()) for name in at)
         if gap <= _GAP * search.most:
             break
@@ -113,8 +113,16 @@ def frank_wolfe(
     return at, objective
 
 
-class _Search:
-    """The objective and its slope."""
+class MixedWeights:
+    """The weights of b under soft permutations, and how well they agree with those of a.
+
+    Parameters
+    ----------
+    spec : Spec
+        Groups of the models.
+    state_a, state_b : mapping of str to torch.Tensor
+        Their tensors by name; buffers are left out.
+    """
 
     def __init__(self, spec: Spec, state_a: Mapping, state_b: Mapping):
         self.spec = spec
@@ -164,5 +172,17 @@ def _length(start: float, middle: float, end: float) -> float:
     return 1.0 if bend >= 0 else min(1.0, max(0.0, -slope / (2 * bend)))
 
 
-def _assigned(matrix: torch.Tensor) -> torch.Tensor:
+def assigned(matrix: torch.Tensor) -> torch.Tensor:
+    """Return the column of each row in the assignment with the largest sum.
+
+    Parameters
+    ----------
+    matrix : torch.Tensor, shape (p, p)
+        What each pair is worth.
+
+    Examples
+    --------
+    >>> assigned(torch.tensor([[0.9, 0.8], [0.7, 0.1]]))
+    tensor([1, 0])
+    """
     return torch.as_tensor(linear_sum_assignment(matrix.numpy(), maximize=True)[1])

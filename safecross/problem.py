@@ -65,7 +65,9 @@ class Problem:
             If there are none.
         """
         if self._pairs is None:
-            raise ValueError("this method compares activations: give examples x to align on")
+            raise ValueError(
+                "this method compares activations: give examples x to align on; found None"
+            )
         return self._pairs
 
     @cached_property
@@ -93,6 +95,22 @@ class Problem:
             )
         n_classes = self._logits(self.state_a, *(part[:2] for part in x)).shape[-1]
         return x, checks.as_labels(self._y, len(x[0]), n_classes).to(x[0].device)
+
+    def between(self, moved: Mapping[str, torch.Tensor], t: float = 0.5) -> dict[str, torch.Tensor]:
+        """Return the tensors of the offspring of a and b, some of b's moved.
+
+        Parameters
+        ----------
+        moved : mapping of str to torch.Tensor
+            What takes the place of b's own tensors.
+        t : float
+            Crossover point; whole numbers stay a's.
+        """
+        b = {**self.state_b, **moved}
+        return {
+            name: torch.lerp(a, b[name].to(a), t) if a.is_floating_point() else a
+            for name, a in self.state_a.items()
+        }
 
     def loss(self, state: Mapping[str, torch.Tensor], at=slice(None)) -> torch.Tensor:
         """Return the mean cross-entropy of a model with such tensors, through which gradients pass.

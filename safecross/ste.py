@@ -117,7 +117,7 @@ def middle_loss(problem: Problem, maps: Mapping, size: int = 500) -> float:
     0.6931
     """
     n = len(problem.labelled[1])
-    middle = _middle(problem, maps)
+    middle = problem.between(move_state(problem.spec, maps, problem.state_b))
     parts = torch.arange(n).split(size)
     return sum(float(problem.loss(middle, at)) * len(at) for at in parts) / n
 
@@ -130,19 +130,11 @@ def _projected(problem: Problem, free: Mapping, maps: Mapping, rng) -> dict[str,
     return {n: step.after(maps[n]) if n in maps else step for n, step in steps.items()}
 
 
-def _middle(problem: Problem, maps: Mapping) -> dict[str, torch.Tensor]:
-    moved = move_state(problem.spec, maps, problem.state_b)
-    return {
-        name: torch.lerp(a, moved[name], 0.5) if a.is_floating_point() else a
-        for name, a in problem.state_a.items()
-    }
-
-
 def _slopes(problem: Problem, maps: Mapping, at: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return the slopes of the loss halfway with respect to b's weights that were moved."""
     axes = [axis for group in problem.spec.groups.values() for axis in group.axes]
     names = sorted({axis.tensor for axis in axes if axis.role != "buffer"})
-    middle = _middle(problem, maps)
+    middle = problem.between(move_state(problem.spec, maps, problem.state_b))
     with torch.enable_grad():
         at_middle = [middle[name].requires_grad_() for name in names]
         slopes = torch.autograd.grad(problem.loss(middle, at), at_middle)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from safecross import METHODS, FrankWolfe, align, permute
-from safecross.frankwolfe import _Search, frank_wolfe
+from safecross.frankwolfe import MixedWeights, frank_wolfe
 from safecross.states import spec_of_network, state_of
 
 
@@ -44,7 +44,7 @@ def test_matrices_stay_doubly_stochastic_and_the_objective_never_falls(make_netw
 
 def test_the_slope_is_the_derivative(make_network):
     a, b = make_network((4, 5, 3, 2), 0), make_network((4, 5, 3, 2), 1)
-    search = _Search(spec_of_network(a), *states(a, b))
+    search = MixedWeights(spec_of_network(a), *states(a, b))
     rng = torch.Generator().manual_seed(0)
     at = {f"layer {d}": torch.rand(p, p, generator=rng).double() for d, p in ((1, 5), (2, 3))}
     for name in at:
@@ -58,7 +58,7 @@ def test_at_permutations_the_objective_is_that_of_the_networks(make_network):
     a, b = make_network((4, 5, 3, 2), 0), make_network((4, 5, 3, 2), 1)
     orders = [[3, 1, 0, 4, 2], [2, 0, 1]]
     at = {f"layer {d}": torch.eye(len(o)).double()[o] for d, o in enumerate(orders, 1)}
-    found = _Search(spec_of_network(a), *states(a, b)).value(at)
+    found = MixedWeights(spec_of_network(a), *states(a, b)).value(at)
     assert found == pytest.approx(agreement(a, permute(b, orders)), abs=1e-5)
 
 
