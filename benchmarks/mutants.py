@@ -84,6 +84,7 @@ class Mutation:
 _COUNTS = ("test_counts.py",)
 _REBASIN = ("test_rebasin.py",)
 _STE = ("test_ste.py",)
+_ZIPIT = ("test_zipit.py",)
 _PROTOCOL = "test_experiment.py::test_"
 
 #: Module, old text (found once), new text, tests.
@@ -152,6 +153,9 @@ NAMED = [
     ("rebasin", "slope - f[:, None] - g", "slope - f[:, None]", _REBASIN),
     ("rebasin", "soft.mT @ rows", "soft @ rows", _REBASIN),
     ("rebasin", '0.5 if self.method.objective == "middle" else', "", _REBASIN),
+    ("zipit", "left[1] = max(left[1], q - p)", "left[1] = left[1]", _ZIPIT),
+    ("zipit", "np.minimum(similarity[i]", "np.maximum(similarity[i]", _ZIPIT),
+    ("zipit", "left -= sides[i] & sides[j]", "left -= sides[i] | sides[j]", _ZIPIT),
 ]
 
 

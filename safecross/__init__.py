@@ -38,6 +38,7 @@ from .store import DamagedFile, StoreError
 from .training import train
 from .transport import OptimalTransport
 from .weights import WeightMatching
+from .zipit import ZipIt
 
 __version__ = "0.1.0"
 

@@ -9,6 +9,7 @@ from .spec import Axis, Spec
 
 __all__ = [
     "Linear",
+    "Merge",
     "Permutation",
     "Scaling",
     "Selection",
@@ -199,6 +200,20 @@ class Linear:
         result = values.clone()
         result[..., indices.flatten()] = (values[..., indices] @ factor).flatten(-2)
         return result
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Maps of both networks into a frame that is neither's.
+
+    Attributes
+    ----------
+    a, b : Linear
+        The map of each; they make equal numbers of neurons.
+    """
+
+    a: Linear
+    b: Linear
 
 
 def indices_of(axis: Axis, size: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..correlation import LayerPair
-from ..maps import Linear, Permutation, Selection, indices_of
+from ..maps import Linear, Merge, Permutation, Selection, indices_of
 from ..matching import Matching
 from ..operators import as_method, match_layers
 from ..registry import Method
@@ -132,8 +132,10 @@ def align_groups(
     return Move(spec, maps, Move(spec, changed) if changed else None)
 
 
-def _maps(matching: Matching | Linear) -> tuple:
+def _maps(matching: Matching | Linear | Merge) -> tuple:
     """Return the map of a (None if it stays as it is) and of b."""
+    if isinstance(matching, Merge):
+        return matching.a, matching.b
     if isinstance(matching, Linear):
         return None, matching
     la, lb = (np.asarray(side) for side in matching)
