@@ -83,6 +83,7 @@ class Mutation:
 
 _COUNTS = ("test_counts.py",)
 _REBASIN = ("test_rebasin.py",)
+_SPARSE = ("test_sparse.py",)
 _STE = ("test_ste.py",)
 _ZIPIT = ("test_zipit.py",)
 _PROTOCOL = "test_experiment.py::test_"
@@ -156,6 +157,9 @@ NAMED = [
     ("zipit", "left[1] = max(left[1], q - p)", "left[1] = left[1]", _ZIPIT),
     ("zipit", "np.minimum(similarity[i]", "np.maximum(similarity[i]", _ZIPIT),
     ("zipit", "left -= sides[i] & sides[j]", "left -= sides[i] | sides[j]", _ZIPIT),
+    ("sparse", "(slope + penalty * weights.sign()).abs()", "slope.abs()", _SPARSE),
+    ("sparse", "to[:, None] * matrix / torch", "matrix / torch", _SPARSE),
+    ("sparse", "to_b.mT, b, a)", "to_a, b, a)", _SPARSE),
 ]
 
 

@@ -33,6 +33,7 @@ from .registry import METHODS, OPERATORS, Method, Operator, get_operator
 from .repair import ensemble_curve, repair
 from .responses import MontanaDavis, Random
 from .soft import CcaMerge, HardCca
+from .sparse import Lasso
 from .ste import StraightThrough
 from .store import DamagedFile, StoreError
 from .training import train
