@@ -82,6 +82,7 @@ class Mutation:
 # Mutations that are always tried: they survived once -----------------------------------------
 
 _COUNTS = ("test_counts.py",)
+_MANY = ("test_many.py",)
 _REBASIN = ("test_rebasin.py",)
 _SPARSE = ("test_sparse.py",)
 _STE = ("test_ste.py",)
@@ -160,6 +161,10 @@ NAMED = [
     ("sparse", "(slope + penalty * weights.sign()).abs()", "slope.abs()", _SPARSE),
     ("sparse", "to[:, None] * matrix / torch", "matrix / torch", _SPARSE),
     ("sparse", "to_b.mT, b, a)", "to_a, b, a)", _SPARSE),
+    ("many", "if course[-1] > course[0]:", "if course[-1] >= course[0]:", _MANY),
+    ("many", "total[0] = at[group][0]", "total[1] = at[group][1]", _MANY),
+    ("many", "moved.sum(0) - moved", "moved.sum(0)", _MANY),
+    ("many", "moves[0].inverse() @ move for", "move for", _MANY),
 ]
 
 

@@ -13,6 +13,7 @@ from .crossover import GRID, Curve, FirstLayer, barrier
 from .data import DataError, Dataset, load_data
 from .frankwolfe import FrankWolfe
 from .front import align, crossover_curve, interpolate
+from .many import match_cyclic, merge_many
 from .matching import (
     LEFTOVER,
     Matching,
@@ -70,6 +71,8 @@ __all__ = [
     "load_data",
     "load_network",
     "load_spec",
+    "match_cyclic",
+    "merge_many",
     "permute",
     "repair",
     "stack",
