@@ -71,8 +71,6 @@ __all__ = [
     "load_data",
     "load_network",
     "load_spec",
-    "match_cyclic",
-    "merge_many",
     "permute",
     "repair",
     "stack",
