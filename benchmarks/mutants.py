@@ -84,6 +84,7 @@ class Mutation:
 _COUNTS = ("test_counts.py",)
 _MANY = ("test_many.py",)
 _REBASIN = ("test_rebasin.py",)
+_REPAIR = ("test_repair.py::test_in_closed_form_the_first_layer_is_the_measured_one",)
 _SPARSE = ("test_sparse.py",)
 _STE = ("test_ste.py",)
 _ZIPIT = ("test_zipit.py",)
@@ -165,6 +166,8 @@ NAMED = [
     ("many", "total[0] = at[group][0]", "total[1] = at[group][1]", _MANY),
     ("many", "moved.sum(0) - moved", "moved.sum(0)", _MANY),
     ("many", "moves[0].inverse() @ move for", "move for", _MANY),
+    ("repair", "2 * correlations[d] * one * other", "correlations[d] * one * other", _REPAIR),
+    ("repair", "t * deviation_b\n        variance", "deviation_b\n        variance", _REPAIR),
 ]
 
 
