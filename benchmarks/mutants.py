@@ -86,6 +86,12 @@ class Mutation:
 # Mutations that are always tried: they survived once -----------------------------------------
 
 _COUNTS = ("test_counts.py",)
+_MANY = ("test_many.py",)
+_REBASIN = ("test_rebasin.py",)
+_REPAIR = ("test_repair.py::test_in_closed_form_the_first_layer_is_the_measured_one",)
+_SPARSE = ("test_sparse.py",)
+_STE = ("test_ste.py",)
+_ZIPIT = ("test_zipit.py",)
 _PROTOCOL = "test_experiment.py::test_"
 
 #: Module, old text (found once), new text, tests.
@@ -147,6 +153,25 @@ NAMED = [
         "/ np.maximum(1, loss) ** 2",
         (f"{_PROTOCOL}losses_are_compared_relative_to_the_larger_of_1_and_the_loss",),
     ),
+    ("ste", "if loss < least:", "if loss > least:", _STE),
+    ("ste", "slope / 2 for", "slope for", _STE),
+    ("ste", "step.after(maps[n])", "maps[n].after(step)", _STE),
+    ("pairs", "batch, labels, x, y = x[:cut], y[:cut]", "batch, labels, x, y = x[:cut], y", _STE),
+    ("rebasin", "slope - f[:, None] - g", "slope - f[:, None]", _REBASIN),
+    ("rebasin", "soft.mT @ rows", "soft @ rows", _REBASIN),
+    ("rebasin", '0.5 if self.method.objective == "middle" else', "", _REBASIN),
+    ("zipit", "left[1] = max(left[1], q - p)", "left[1] = left[1]", _ZIPIT),
+    ("zipit", "np.minimum(similarity[i]", "np.maximum(similarity[i]", _ZIPIT),
+    ("zipit", "left -= sides[i] & sides[j]", "left -= sides[i] | sides[j]", _ZIPIT),
+    ("sparse", "(slope + penalty * weights.sign()).abs()", "slope.abs()", _SPARSE),
+    ("sparse", "to[:, None] * matrix / torch", "matrix / torch", _SPARSE),
+    ("sparse", "to_b.mT, b, a)", "to_a, b, a)", _SPARSE),
+    ("many", "if course[-1] > course[0]:", "if course[-1] >= course[0]:", _MANY),
+    ("many", "total[0] = at[group][0]", "total[1] = at[group][1]", _MANY),
+    ("many", "moved.sum(0) - moved", "moved.sum(0)", _MANY),
+    ("many", "moves[0].inverse() @ move for", "move for", _MANY),
+    ("repair", "2 * correlations[d] * one * other", "correlations[d] * one * other", _REPAIR),
+    ("repair", "t * deviation_b\n        variance", "deviation_b\n        variance", _REPAIR),
 ]
 
 

@@ -16,6 +16,7 @@ from .evolution import merging as _merging
 from .evolution import runs as _evolution
 from .frankwolfe import FrankWolfe
 from .front import align, crossover_curve, interpolate
+from .many import match_cyclic, merge_many
 from .matching import (
     LEFTOVER,
     Matching,
@@ -31,14 +32,18 @@ from .modules import Move, Spec, assert_function_preserved, load_spec, trace
 from .modules import pairs as _pairs_of_modules
 from .network import Network, check_same_architecture, initialise, load_network, stack
 from .operators import align_layers, layer_pairs
+from .rebasin import SinkhornRebasin
 from .registry import METHODS, OPERATORS, Method, Operator, get_operator
 from .repair import ensemble_curve, repair
 from .responses import MontanaDavis, Random
 from .soft import CcaMerge, HardCca
+from .sparse import Lasso
+from .ste import StraightThrough
 from .store import DamagedFile, StoreError
 from .training import train
 from .transport import OptimalTransport
 from .weights import WeightMatching
+from .zipit import ZipIt
 
 __version__ = "0.1.0"
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from . import checks
-from .maps import Linear, Selection
+from .maps import Linear, Merge, Selection
 from .matching import Matching
 from .network import Network, check_same_architecture
 
@@ -112,9 +112,10 @@ class Alignment:
     ----------
     operator : str
         Name of the operator that found it.
-    matchings : sequence of Matching, Permutation, Selection or Linear
-        One for each hidden layer: a pair of lists, or the map that moves b into a's frame. A
-        permutation or selection is kept as lists; a `Linear` mixes neurons and has none.
+    matchings : sequence of Matching, Permutation, Selection, Linear or Merge
+        One for each hidden layer: a pair of lists, or the map that moves b into a's frame, or
+        those that move both. A permutation or selection is kept as lists; a `Linear` mixes
+        neurons and has none.
 
     Raises
     ------
@@ -128,7 +129,7 @@ class Alignment:
     """
 
     operator: str
-    matchings: tuple[Matching | Linear, ...]
+    matchings: tuple[Matching | Linear | Merge, ...]
 
     def __post_init__(self):
         matchings = checks.as_list("matchings", self.matchings)
@@ -147,7 +148,7 @@ class Alignment:
     @property
     def is_soft(self) -> bool:
         """Whether a layer's neurons are mixed by weights, so that there are no lists of them."""
-        return any(isinstance(m, Linear) for m in self.matchings)
+        return any(isinstance(m, Linear | Merge) for m in self.matchings)
 
     @property
     def is_one_to_one(self) -> bool:
@@ -158,7 +159,7 @@ class Alignment:
         return all(len(np.unique(order)) == len(order) for order in lists)
 
     def apply(self, theta_a: Network, theta_b: Network) -> tuple[Network, Network]:
-        """Return both networks permuted by Algorithm 2, or b moved into a's frame by soft maps.
+        """Return both networks permuted by Algorithm 2, or as soft maps move b or both.
 
         Parameters
         ----------
@@ -172,8 +173,10 @@ class Alignment:
             If the architectures differ or do not fit the lists or maps.
         """
         if self.is_soft:
-            maps = [m if isinstance(m, Linear) else _linear(m) for m in self.matchings]
-            moved = mix(theta_b, maps)
+            maps = [_maps(matching) for matching in self.matchings]
+            moved = mix(theta_b, [b for _, b in maps])
+            if any(a for a, _ in maps):
+                theta_a = mix(theta_a, [a or Linear.of(torch.eye(len(b.matrix))) for a, b in maps])
             check_same_architecture(theta_a, moved)
             return theta_a, moved
         check_same_architecture(theta_a, theta_b)
@@ -228,25 +231,29 @@ def mix(network: Network, maps: Sequence[Linear]) -> Network:
     return Network([w.to(network.dtype) for w in weights], [b.to(network.dtype) for b in biases])
 
 
-def _matching(found) -> Matching | Linear:
-    if isinstance(found, Linear):
+def _matching(found) -> Matching | Linear | Merge:
+    if isinstance(found, Linear | Merge):
         return found
     if isinstance(found, Selection):
         return Matching(np.arange(found.size), found.order.numpy())
     return Matching(*found)
 
 
-def _lists(found: Matching | Linear) -> Matching:
-    if isinstance(found, Linear):
+def _lists(found: Matching | Linear | Merge) -> Matching:
+    if isinstance(found, Linear | Merge):
         raise ValueError("a soft map mixes neurons, so it has no lists of them; use apply")
     return found
 
 
-def _linear(matching: Matching) -> Linear:
-    """Return the map of b that a permutation is, its places in the order of a."""
+def _maps(matching: Matching | Linear | Merge) -> tuple[Linear | None, Linear]:
+    """Return the soft maps of a, None if it stays as it is, and of b."""
+    if isinstance(matching, Merge):
+        return matching.a, matching.b
+    if isinstance(matching, Linear):
+        return None, matching
     if len(np.unique(matching.la)) < len(matching.la):
         raise ValueError("an alignment with soft maps must leave a's neurons as they are")
-    return Selection(torch.as_tensor(matching.lb[np.argsort(matching.la)])).linear()
+    return None, Selection(torch.as_tensor(matching.lb[np.argsort(matching.la)])).linear()
 
 
 def _checked_lists(network: Network, lists: Sequence) -> list[torch.Tensor]:

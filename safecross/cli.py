@@ -15,7 +15,7 @@ from .evolution.findings import population_configs
 from .metrics import evaluate
 from .modules.findings import module_configs
 from .network import Network, load_network
-from .operators import align
+from .operators import align, as_method
 from .registry import METHODS, OPERATORS, get_operator
 from .runs.folder import load_checked
 from .store import DamagedFile
@@ -187,7 +187,10 @@ def _add_crossover(commands) -> None:
     )
     command.add_argument("parents", nargs=2, metavar="PARENT", help="safetensors of a network")
     command.add_argument(
-        "--data", required=True, help="data set or .npz; aligned on its test split"
+        "--data",
+        required=True,
+        help="data set or .npz; aligned on its test split, by methods that ask for labels on its "
+        "training split",
     )
     command.add_argument("--operator", default="sc-pwc", help="default: %(default)s")
     command.add_argument("--t", type=float, default=0.5, help="crossover point, default 0.5")
@@ -219,7 +222,8 @@ def _crossover(options) -> None:
     a, b = (load_network(path) for path in options.parents)
     found = data.load_data(options.data)
     x, y = found.split("test")
-    alignment = align(a, b, x, name, **settings)
+    seen, labels = found.split(_split(name, settings))
+    alignment = align(a, b, seen, name, y=labels, **settings)
     child = interpolate(*alignment.apply(a, b), options.t)
     _report(alignment, {"parent a": a, "parent b": b, f"child (t = {options.t:g})": child}, x, y)
     child.save(
@@ -235,10 +239,11 @@ def _crossover_modules(options, operator: str, settings: dict) -> None:
     build = _imported(options.model)
     a, b = (modules.load_state(build(), path).eval() for path in options.parents)
     found = data.load_data(options.data)
-    (x, y), seen = _as_images(found, "test"), _as_images(found, "train")[0]
+    (x, y), (seen, _) = _as_images(found, "test"), _as_images(found, "train")
     spec = modules.trace(a, x[:2])
     print(spec.describe())
-    move = modules.align(b, a, x, spec, operator, **settings)
+    examples, labels = _as_images(found, _split(operator, settings))
+    move = modules.align(b, a, examples, spec, operator, y=labels, **settings)
     start = move.reference(a) if move.reference else a
     anew = seen if options.reestimate else None
     child = modules.interpolate(start, move(b), options.t, anew)
@@ -249,6 +254,11 @@ def _crossover_modules(options, operator: str, settings: dict) -> None:
     about = {"operator": options.operator, "t": options.t, "data": found.fingerprint}
     modules.save_state(child, options.output, about)
     print(f"wrote {options.output}")
+
+
+def _split(operator: str, settings: dict) -> str:
+    """Return the split to align on: a method that sees labels must not see those of the test."""
+    return "train" if as_method(operator, **settings).needs == "gradients" else "test"
 
 
 def _imported(text: str):

@@ -10,7 +10,7 @@ import torch
 
 from . import checks
 
-__all__ = ["LayerPair", "alignment_memory", "correlation"]
+__all__ = ["LayerPair", "alignment_memory", "correlation", "standardised"]
 
 T = TypeVar("T")
 
@@ -57,8 +57,8 @@ def correlation(la, lb=None) -> torch.Tensor:
             [ 0.]], dtype=torch.float64)
     """
     la, lb = _layers(la, la if lb is None else lb)
-    za, _ = _standardised(la)
-    return _correlations(za, za if lb is la else _standardised(lb)[0])
+    za, _ = standardised(la)
+    return _correlations(za, za if lb is la else standardised(lb)[0])
 
 
 def _correlations(za: torch.Tensor, zb: torch.Tensor) -> torch.Tensor:
@@ -146,11 +146,11 @@ class LayerPair:
 
     @cached_property
     def _view_a(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return _standardised(self.la)
+        return standardised(self.la)
 
     @cached_property
     def _view_b(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return _standardised(self.lb)
+        return standardised(self.lb)
 
     def keep(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return what is kept under a key; computed when it is first asked for.
@@ -256,8 +256,26 @@ def _eigenpairs(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return values.flip(-1).clamp_(min=0), vectors.flip(-1)
 
 
-def _standardised(layer: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return centred columns of unit Euclidean norm, and their deviations; dead ones are 0."""
+def standardised(layer: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return centred columns of unit Euclidean norm, and their deviations; dead ones are 0.
+
+    Parameters
+    ----------
+    layer : torch.Tensor, shape (..., n, p)
+        Activations.
+
+    Returns
+    -------
+    columns : torch.Tensor, shape (..., n, p), float64
+        Their products are correlations.
+    deviations : torch.Tensor, shape (..., p), float64
+        Of samples.
+
+    Examples
+    --------
+    >>> standardised(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))[1]
+    tensor([1.4142, 0.0000], dtype=torch.float64)
+    """
     top, bottom = layer.amax(-2, keepdim=True), layer.amin(-2, keepdim=True)
     # Rounding gives a constant column a tiny spread of its own: it is set to exactly 0.
     dead = top == bottom

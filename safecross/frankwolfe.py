@@ -14,7 +14,7 @@ from .registry import Method, register
 from .spec import Axis, Spec
 from .weights import neuron_slices, weights_of
 
-__all__ = ["FrankWolfe", "frank_wolfe"]
+__all__ = ["FrankWolfe", "MixedWeights", "assigned", "frank_wolfe"]
 
 _GAP = 1e-9  # of the largest value that the objective can have
 
@@ -59,7 +59,7 @@ class FrankWolfe(Method):
         """Return the permutation of each hidden layer."""
         a, b = (weights_of(problem.spec, s) for s in (problem.state_a, problem.state_b))
         matrices, _ = frank_wolfe(problem.spec, a, b, self.steps)
-        return [Permutation(_assigned(matrices[name])) for name in problem.spec.groups]
+        return [Permutation(assigned(matrices[name])) for name in problem.spec.groups]
 
 
 def frank_wolfe(
@@ -92,29 +92,62 @@ def frank_wolfe(
     >>> frank_wolfe(spec_of_network(theta), a, b)[0]["layer 1"].argmax(1)
     tensor([1, 2, 0])
     """
-    search = _Search(spec, state_a, state_b)
     at = {
         name: torch.full((group.size,) * 2, 1 / group.size, dtype=torch.float64)
         for name, group in spec.groups.items()
     }
+    return climb(MixedWeights(spec, state_a, state_b), at, steps)
+
+
+def climb(
+    search: "MixedWeights", at: dict[str, torch.Tensor], steps: int
+) -> tuple[dict[str, torch.Tensor], list[float]]:
+    """Return where Frank-Wolfe steps from doubly stochastic matrices end, and their course.
+
+    Parameters
+    ----------
+    search : MixedWeights
+        What shall rise.
+    at : dict of str to torch.Tensor, each of shape (..., p, p)
+        Where they start.
+    steps : int
+        Most steps.
+
+    Returns
+    -------
+    matrices, objective
+        As of `frank_wolfe`.
+    """
     objective = [search.value(at)]
+    shares = np.linspace(0, 1, search.points)
     for _ in range(steps):
         slopes = {name: search.slope(name, at) for name in at}
-        best = {name: torch.eye(len(s)).double()[_assigned(s)] for name, s in slopes.items()}
+        best = {name: torch.eye(s.shape[-1]).double()[assigned(s)] for name, s in slopes.items()}
         gap = sum(float((slopes[name] * (best[name] - at[name])).sum()) for name in at)
         if gap <= _GAP * search.most:
             break
-        ends = [search.value(_between(at, best, share)) for share in (0.5, 1.0)]
-        at = _between(at, best, _length(objective[-1], *ends))
-        found = search.value(at)
+        ahead = [search.value(_between(at, best, share)) for share in shares[1:]]
+        new = _between(at, best, _length(shares, [objective[-1], *ahead]))
+        found = search.value(new)
         if found <= objective[-1]:
             break
+        at = new
         objective.append(found)
     return at, objective
 
 
-class _Search:
-    """The objective and its slope."""
+class MixedWeights:
+    """The weights of b under soft permutations, and how well they agree with those of a.
+
+    Parameters
+    ----------
+    spec : Spec
+        Groups of the models.
+    state_a, state_b : mapping of str to torch.Tensor
+        Their tensors by name; buffers are left out.
+    """
+
+    points = 3  # the objective along a step is a parabola where a weight has two axes that move
 
     def __init__(self, spec: Spec, state_a: Mapping, state_b: Mapping):
         self.spec = spec
@@ -142,10 +175,10 @@ class _Search:
         return total
 
     def moved(self, tensor: str, at: Mapping, but: Axis | None = None) -> torch.Tensor:
-        """Return a tensor of b with all its axes mixed, or all but one."""
+        """Return a tensor of b with the axes of some groups mixed, all but one."""
         values = self.b[tensor]
         for name, axis in self.axes[tensor]:
-            if axis is not but:
+            if axis is not but and name in at:
                 mixed = Linear(at[name], at[name].mT)
                 indices = indices_of(axis, mixed.size)
                 values = mixed.apply(values.movedim(axis.dim, -1), indices, reads=False)
@@ -157,12 +190,27 @@ def _between(at: Mapping, best: Mapping, share: float) -> dict[str, torch.Tensor
     return {name: torch.lerp(at[name], best[name], share) for name in at}
 
 
-def _length(start: float, middle: float, end: float) -> float:
-    """Return where in [0, 1] the parabola through three values, rising at 0, is highest."""
-    bend = 2 * (start - 2 * middle + end)
-    slope = end - start - bend
-    return 1.0 if bend >= 0 else min(1.0, max(0.0, -slope / (2 * bend)))
+def _length(shares: np.ndarray, values: list[float]) -> float:
+    """Return where in [0, 1] the polynomial through some values is highest, but not at 0."""
+    curve = np.polynomial.Polynomial.fit(shares, values, len(shares) - 1, window=[0, 1])
+    turns = curve.deriv().roots()
+    inside = [float(r.real) for r in turns if abs(r.imag) < 1e-9 and 0 < r.real < 1]
+    return max([*inside, 1.0], key=curve)
 
 
-def _assigned(matrix: torch.Tensor) -> torch.Tensor:
+def assigned(matrix: torch.Tensor) -> torch.Tensor:
+    """Return the column of each row in the assignment with the largest sum.
+
+    Parameters
+    ----------
+    matrix : torch.Tensor, shape (..., p, p)
+        What each pair is worth.
+
+    Examples
+    --------
+    >>> assigned(torch.tensor([[0.9, 0.8], [0.7, 0.1]]))
+    tensor([1, 0])
+    """
+    if matrix.ndim > 2:
+        return torch.stack([assigned(one) for one in matrix])
     return torch.as_tensor(linear_sum_assignment(matrix.numpy(), maximize=True)[1])

@@ -7,7 +7,7 @@ from . import crossover, modules, operators
 __all__ = ["align", "crossover_curve", "interpolate"]
 
 
-def align(theta, other=None, x=None, operator="sc-pwc", *, to=None, spec=None, **options):
+def align(theta, other=None, x=None, operator="sc-pwc", *, y=None, to=None, spec=None, **options):
     """Return how an operator pairs the neurons of two networks.
 
     Parameters
@@ -20,6 +20,8 @@ def align(theta, other=None, x=None, operator="sc-pwc", *, to=None, spec=None, *
         The examples on which neurons are compared; methods that need weights only do without.
     operator : str or Method
         A name in `METHODS`, or one of its dataclasses.
+    y : array_like of int, shape (n,), optional
+        Labels of the examples, for methods that need gradients of the loss.
     to : torch.nn.Module, optional
         The module whose order of neurons is wanted.
     spec : Spec, optional
@@ -53,10 +55,10 @@ def align(theta, other=None, x=None, operator="sc-pwc", *, to=None, spec=None, *
                 "modules are aligned by align(model_b, to=model_a, x=examples, spec=spec), the "
                 "spec being that of trace(model_a, example)"
             )
-        return modules.align(theta, to, x, spec, operator, **options)
+        return modules.align(theta, to, x, spec, operator, y=y, **options)
     if to is not None or spec is not None:
         raise TypeError("to and spec are for modules; networks: align(theta_a, theta_b, x)")
-    return operators.align(theta, other, x, operator, **options)
+    return operators.align(theta, other, x, operator, y=y, **options)
 
 
 def interpolate(parent_a, parent_b, t, data=None):

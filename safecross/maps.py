@@ -9,6 +9,7 @@ from .spec import Axis, Spec
 
 __all__ = [
     "Linear",
+    "Merge",
     "Permutation",
     "Scaling",
     "Selection",
@@ -193,12 +194,27 @@ class Linear:
     def apply(self, values: torch.Tensor, indices: torch.Tensor, reads: bool) -> torch.Tensor:
         """Return a tensor with the neurons of its last dimension mapped; see `Selection.apply`."""
         factor = (self.back if reads else self.matrix.mT).to(values)
-        between = (1,) * (values.ndim - factor.ndim + 1)
-        factor = factor.view(*factor.shape[:-2], *between, *factor.shape[-2:])
         indices = indices.to(values.device)
+        parts = values[..., indices]
+        # All that one model has becomes the rows of one product, which is much the fastest.
+        rows = parts.reshape(*factor.shape[:-2], -1, parts.shape[-1])
         result = values.clone()
-        result[..., indices.flatten()] = (values[..., indices] @ factor).flatten(-2)
+        result[..., indices.flatten()] = (rows @ factor).reshape(parts.shape).flatten(-2)
         return result
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Maps of both networks into a frame that is neither's.
+
+    Attributes
+    ----------
+    a, b : Linear
+        The map of each; they make equal numbers of neurons.
+    """
+
+    a: Linear
+    b: Linear
 
 
 def indices_of(axis: Axis, size: int) -> torch.Tensor:

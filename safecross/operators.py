@@ -70,7 +70,13 @@ def _layer_pairs(theta_a: Network, theta_b: Network, x) -> list[LayerPair]:
 
 
 def align(
-    theta_a: Network, theta_b: Network, x=None, operator: str | Method = "sc-pwc", **options
+    theta_a: Network,
+    theta_b: Network,
+    x=None,
+    operator: str | Method = "sc-pwc",
+    *,
+    y=None,
+    **options,
 ) -> Alignment:
     """Return how an operator pairs the neurons of two networks.
 
@@ -83,6 +89,8 @@ def align(
         weights only do without.
     operator : str or Method
         A name in `METHODS`, or one of its dataclasses.
+    y : array_like of int, shape (n,), optional
+        Labels of the examples; methods that need gradients of the loss ask for them.
     **options
         The operator's options, such as ``directions=256`` of ``sc-cca``.
 
@@ -95,7 +103,7 @@ def align(
     ------
     ValueError
         If the operator or an option is unknown, an option leaves its range, the architectures
-        differ or the batch is unusable.
+        differ, the batch is unusable, or labels are asked for and not given.
 
     Notes
     -----
@@ -111,9 +119,8 @@ def align(
     """
     method = as_method(operator, **options)
     _check_architectures(theta_a, theta_b, method)
-    without = x is None and method.needs in ("nothing", "weights")
-    pairs = None if without else _layer_pairs(theta_a, theta_b, x)
-    return match_layers(theta_a, theta_b, pairs, method)
+    pairs = None if x is None else _layer_pairs(theta_a, theta_b, x)
+    return match_layers(theta_a, theta_b, pairs, method, x=x, y=y)
 
 
 def align_layers(
@@ -121,6 +128,9 @@ def align_layers(
     theta_b: Network,
     pairs: Sequence[LayerPair],
     operator: str | Method,
+    *,
+    x=None,
+    y=None,
     **options,
 ) -> Alignment:
     """Return `align` from layer pairs at hand, whose statistics several operators share.
@@ -131,8 +141,10 @@ def align_layers(
         As for `align`.
     pairs : sequence of LayerPair
         As `layer_pairs` returns them.
-    operator, **options
+    operator, y, **options
         As for `align`.
+    x : array_like, shape (n, m), optional
+        The examples themselves, for methods that need gradients of the loss.
 
     Returns
     -------
@@ -151,23 +163,28 @@ def align_layers(
         raise ValueError(
             f"expected {theta_a.depth} layer pairs, one for each hidden layer; found {len(pairs)}"
         )
-    return match_layers(theta_a, theta_b, pairs, method)
+    return match_layers(theta_a, theta_b, pairs, method, x=x, y=y)
 
 
-def match_layers(theta_a, theta_b, pairs, operator: str | Method, *, spec=None, **options):
+def match_layers(
+    theta_a, theta_b, pairs, operator: str | Method, *, spec=None, x=None, y=None, **options
+):
     """Return `align_layers` of anything that has widths and biases, such as a module's groups.
 
     Parameters
     ----------
     theta_a, theta_b : objects with ``widths`` and ``biases``
         As a `Network` has them; neither is checked. Methods that compare weights need ``state``
-        too, the tensors by name.
+        too, the tensors by name; those that need gradients ``logits``, a function of such a state
+        and of a batch.
     pairs : sequence of LayerPair, or None
         As for `align_layers`.
     operator, **options
         As for `align`.
     spec : Spec, optional
         Groups of the models, in the order of `pairs`.
+    x, y : optional
+        As for `Problem`.
 
     Raises
     ------
@@ -175,7 +192,7 @@ def match_layers(theta_a, theta_b, pairs, operator: str | Method, *, spec=None, 
         If the operator or an option is unknown.
     """
     method = as_method(operator, **options)
-    problem = Problem(theta_a, theta_b, pairs, spec)
+    problem = Problem(theta_a, theta_b, pairs, spec, x, y)
     return Alignment(method.name, tuple(method(problem)))
 
 

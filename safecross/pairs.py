@@ -124,14 +124,14 @@ def _measure(config: Config, theta_a: Network, theta_b: Network) -> Results:
     """Return everything the record holds of one pair, as float64 tensors by name."""
     data = _data(config.dataset, config.inputs)
     x, y = data.split("validation")
-    batch = data.x_train if config.align_split == "train" else x
+    batch, labels = data.split("train") if config.align_split == "train" else (x, y)
     if config.align_split == "held-out":
         cut = config.align_n or len(x) // 2
-        batch, x, y = x[:cut], x[cut:], y[cut:]
+        batch, labels, x, y = x[:cut], y[:cut], x[cut:], y[cut:]
     if config.align_n is not None:
         if config.align_n > len(batch):
             raise ValueError(f"align_n must be at most {len(batch)}; found {config.align_n}")
-        batch = batch[: config.align_n]
+        batch, labels = batch[: config.align_n], labels[: config.align_n]
     if not len(x):
         raise ValueError("align_n leaves no validation example to measure the loss on")
     if not config.output_bias:
@@ -163,7 +163,7 @@ def _measure(config: Config, theta_a: Network, theta_b: Network) -> Results:
                 pair.bases(standardise)
     for i, (operator, (name, options)) in enumerate(zip(config.operators, kinds, strict=True)):
         with clock(f"align {operator}"):
-            alignment = align_layers(theta_a, theta_b, pairs, name, **options)
+            alignment = align_layers(theta_a, theta_b, pairs, name, x=batch, y=labels, **options)
         with clock(f"curve {operator}"):
             if split_after(operator)[1]:
                 parents = alignment.apply(theta_a, theta_b)

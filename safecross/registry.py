@@ -8,7 +8,8 @@ from . import checks
 
 __all__ = ["METHODS", "NEEDS", "OPERATORS", "Method", "Operator", "get_operator", "register"]
 
-#: What a method may need besides the networks' architecture.
+#: What a method may need besides the networks' architecture; gradients are those of the loss of
+#: labelled examples.
 NEEDS = ("nothing", "weights", "activations", "labels", "gradients")
 
 _REGISTRY: dict[str, "Operator"] = {}
@@ -27,7 +28,8 @@ class Method:
     """What every method is: a frozen dataclass of its options, called with a problem.
 
     A subclass has a default for each option, checks its options in ``__post_init__`` and returns
-    from ``__call__(problem)`` one `Matching` or `Linear` for each hidden layer of the `Problem`.
+    from ``__call__(problem)`` one `Matching`, `Permutation`, `Linear` or `Merge` for each hidden
+    layer of the `Problem`.
     """
 
     operator: ClassVar["Operator"]

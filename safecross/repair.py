@@ -1,9 +1,12 @@
 """After interpolation: the offspring's statistics renewed, and the ensemble it is measured by."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from . import checks
+from .correlation import standardised
 from .crossover import GRID, Curve, interpolate
 from .linalg import affine
 from .metrics import accuracy, cross_entropy
@@ -13,7 +16,9 @@ __all__ = ["ensemble_curve", "preactivation_statistics", "renew", "repair", "rep
 
 
 @torch.no_grad()
-def repair(child: Network, theta_a: Network, theta_b: Network, x, t, *, output=False) -> Network:
+def repair(
+    child: Network, theta_a: Network, theta_b: Network, x, t, *, output=False, closed_form=False
+) -> Network:
     r"""Return the offspring with the spread of its neurons renewed (REPAIR).
 
     Neurons that do not agree vary less once they are averaged. Each hidden neuron's values before
@@ -23,6 +28,11 @@ def repair(child: Network, theta_a: Network, theta_b: Network, x, t, *, output=F
               \sigma_t = (1 - t)\,\sigma_a + t\,\sigma_b
 
     layer by layer, each seeing inputs that are repaired already; weights and biases take it up.
+    In closed form the child is not looked at. With the correlation c of both parents' neuron its
+    deviation is taken to be that of the mixed values,
+
+    .. math:: \sqrt{(1 - t)^2 \sigma_a^2 + t^2 \sigma_b^2
+              + 2 t (1 - t)\, c\, \sigma_a \sigma_b}
 
     Parameters
     ----------
@@ -36,6 +46,8 @@ def repair(child: Network, theta_a: Network, theta_b: Network, x, t, *, output=F
         Crossover point of the child, or one for each of the population.
     output : bool
         Whether the logits' statistics are renewed too.
+    closed_form : bool
+        Whether the child's statistics are derived from the parents', and not measured.
 
     Returns
     -------
@@ -50,9 +62,10 @@ def repair(child: Network, theta_a: Network, theta_b: Network, x, t, *, output=F
     Notes
     -----
     Source: REPAIR, Jordan et al. 2023, Section 4 (it interpolates standard deviations, not
-    variances). A neuron of the child that is constant on the batch is only shifted. Outside of
-    [0, 1] a deviation that the line makes negative is 0. Cost: n m h a layer for the child and
-    for each parent.
+    variances); the closed form, Section 3. That is exact for the first layer; later ones see
+    activations that are no mixture of the parents'. A neuron of the child that is constant on the
+    batch is only shifted. Outside of [0, 1] a deviation that the line makes negative is 0. Cost:
+    n m h a layer for each parent, and for the child where it is measured.
 
     Examples
     --------
@@ -65,6 +78,7 @@ def repair(child: Network, theta_a: Network, theta_b: Network, x, t, *, output=F
     for theta in (theta_a, theta_b):
         check_same_architecture(child, theta)
     output = checks.as_flag("output", output)
+    closed_form = checks.as_flag("closed_form", closed_form)
     ts = np.atleast_1d(checks.as_array("t", t)).astype(float)
     children = [child[i] for i in range(child.batch_shape[0])] if child.batch_shape else [child]
     if ts.shape != (len(children),) or not np.all(np.isfinite(ts)):
@@ -72,8 +86,10 @@ def repair(child: Network, theta_a: Network, theta_b: Network, x, t, *, output=F
             f"expected one finite t for each of {len(children)} networks; found {checks.shown(t)}"
         )
     goals = [preactivation_statistics(theta, x) for theta in (theta_a, theta_b)]
+    seen = _correlations(theta_a, theta_b, x) if closed_form else x
+    renewed = _repaired_closed if closed_form else _repaired
     found = [
-        _repaired(one, *goals, x, float(s), output) for one, s in zip(children, ts, strict=True)
+        renewed(one, *goals, seen, float(s), output) for one, s in zip(children, ts, strict=True)
     ]
     return stack(found) if child.batch_shape else found[0]
 
@@ -99,19 +115,33 @@ def preactivation_statistics(network: Network, x) -> list[tuple[torch.Tensor, to
     >>> preactivation_statistics(theta, [[-1.0], [1.0]])
     [(tensor([1.], dtype=torch.float64), tensor([2.], dtype=torch.float64))]
     """
-    h, found = network.inputs(x), []
+    return [_moments(z) for z in _preactivations(network, x)]
+
+
+def _preactivations(network: Network, x) -> Iterator[torch.Tensor]:
+    h = network.inputs(x)
     for weight, bias in zip(network.weights, network.biases, strict=True):
         z = affine(h, weight, bias)
-        found.append(_moments(z))
-        h = z.relu_()
-    return found
+        h = z.relu()
+        yield z
 
 
-def _repaired(child: Network, goals_a, goals_b, x, t: float, output: bool) -> Network:
-    goals = [
+def _correlations(theta_a: Network, theta_b: Network, x) -> list[torch.Tensor]:
+    """Return the correlation of each neuron of a, before its ReLU, with the same one of b."""
+    layers = zip(_preactivations(theta_a, x), _preactivations(theta_b, x), strict=True)
+    return [(standardised(za)[0] * standardised(zb)[0]).sum(0) for za, zb in layers]
+
+
+def _between(goals_a, goals_b, t: float) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return means and deviations between those of the parents."""
+    return [
         ((1 - t) * mean_a + t * mean_b, ((1 - t) * deviation_a + t * deviation_b).clamp(min=0))
         for (mean_a, deviation_a), (mean_b, deviation_b) in zip(goals_a, goals_b, strict=True)
     ]
+
+
+def _repaired(child: Network, goals_a, goals_b, x, t: float, output: bool) -> Network:
+    goals = _between(goals_a, goals_b, t)
     return renew(child, goals if output else goals[:-1], x)
 
 
@@ -141,16 +171,35 @@ def renew(child: Network, goals, x) -> Network:
     """
     weights, biases = list(child.weights), list(child.biases)
     h = child.inputs(x)
-    for d, (goal_mean, goal) in enumerate(goals):
+    for d, goal in enumerate(goals):
         z = affine(h, weights[d], biases[d])
-        mean, deviation = _moments(z)
-        alive = deviation > 1e-6 * (mean.abs() + deviation)  # else rounding is all that varies
-        scale = torch.where(alive, goal / deviation, 1.0)
-        shift = goal_mean - scale * mean
+        scale, shift = _rescaling(*_moments(z), *goal)
         weights[d] = (weights[d] * scale).to(child.dtype)
         biases[d] = (biases[d] * scale + shift).to(child.dtype)
         h = (z * scale + shift).to(child.dtype).relu_()
     return Network(weights, biases)
+
+
+def _repaired_closed(
+    child: Network, goals_a, goals_b, correlations, t: float, output: bool
+) -> Network:
+    weights, biases = list(child.weights), list(child.biases)
+    for d, goal in enumerate(_between(goals_a, goals_b, t)[: child.depth + output]):
+        (mean_a, deviation_a), (mean_b, deviation_b) = goals_a[d], goals_b[d]
+        one, other = (1 - t) * deviation_a, t * deviation_b
+        variance = one**2 + other**2 + 2 * correlations[d] * one * other
+        mean, deviation = (1 - t) * mean_a + t * mean_b, variance.clamp(min=0).sqrt()
+        scale, shift = _rescaling(mean, deviation, *goal)
+        weights[d] = (weights[d] * scale).to(child.dtype)
+        biases[d] = (biases[d] * scale + shift).to(child.dtype)
+    return Network(weights, biases)
+
+
+def _rescaling(mean, deviation, goal_mean, goal) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what brings values of such a mean and deviation to another mean and deviation."""
+    alive = deviation > 1e-6 * (mean.abs() + deviation)  # else rounding is all that varies
+    scale = torch.where(alive, goal / deviation, 1.0)
+    return scale, goal_mean - scale * mean
 
 
 def _moments(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

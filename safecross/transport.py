@@ -13,7 +13,15 @@ from .problem import Problem
 from .registry import Method, register
 from .responses import response_distances
 
-__all__ = ["COSTS", "DIVISIONS", "OptimalTransport", "exact_transport", "sinkhorn", "transport_map"]
+__all__ = [
+    "COSTS",
+    "DIVISIONS",
+    "OptimalTransport",
+    "exact_transport",
+    "sinkhorn",
+    "sinkhorn_rounds",
+    "transport_map",
+]
 
 #: What neurons are compared by.
 COSTS = ("activations", "weights")
@@ -189,8 +197,48 @@ def sinkhorn(cost, reg: float, sweeps: int = 2000, tolerance: float = 1e-6) -> n
            [0. , 0.5]])
     """
     scaled = torch.from_numpy(-_costs(cost) / reg)
+    coupling, _, error = sinkhorn_rounds(scaled, sweeps, tolerance)
+    if error <= tolerance:
+        return coupling.numpy()
+    raise ValueError(
+        f"the transport did not converge in {sweeps} sweeps: its marginals are off by {error:.1e}, "
+        f"tolerance {tolerance:.0e}; give a larger reg, or more sweeps"
+    )
+
+
+def sinkhorn_rounds(
+    scaled: torch.Tensor, sweeps: int, tolerance: float, g: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Return the coupling of some of Sinkhorn's rounds, whether they converged or not.
+
+    Parameters
+    ----------
+    scaled : torch.Tensor, shape (p, q)
+        Minus the costs, in units of the regularisation.
+    sweeps : int
+        Most rounds.
+    tolerance : float
+        Of the sum of errors of the row sums, below which they end.
+    g : torch.Tensor, shape (q,), optional
+        Where they start, such as the end of rounds on costs that differ little.
+
+    Returns
+    -------
+    coupling : torch.Tensor, shape (p, q)
+        See `sinkhorn`.
+    g : torch.Tensor, shape (q,)
+        Where they ended, in units of the regularisation.
+    error : float
+        Sum of errors of the row sums.
+
+    Examples
+    --------
+    >>> coupling, g, error = sinkhorn_rounds(torch.zeros(2, 2), 1, 1e-6)
+    >>> coupling.tolist()
+    [[0.25, 0.25], [0.25, 0.25]]
+    """
     p, q = scaled.shape
-    g = scaled.new_zeros(q)
+    g = scaled.new_zeros(q) if g is None else g
     for _ in range(sweeps):
         f = -torch.logsumexp(scaled + g, 1) - np.log(p)
         mixed = scaled + f[:, None]
@@ -198,11 +246,8 @@ def sinkhorn(cost, reg: float, sweeps: int = 2000, tolerance: float = 1e-6) -> n
         coupling = (mixed + g).exp()
         error = float((coupling.sum(1) - 1 / p).abs().sum())
         if error <= tolerance:
-            return coupling.numpy()
-    raise ValueError(
-        f"the transport did not converge in {sweeps} sweeps: its marginals are off by {error:.1e}, "
-        f"tolerance {tolerance:.0e}; give a larger reg, or more sweeps"
-    )
+            break
+    return coupling, g, error
 
 
 def transport_map(coupling, division: str = "source") -> Linear:

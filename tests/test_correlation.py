@@ -199,9 +199,9 @@ def test_what_is_kept_is_computed_once_and_equals_what_is_not(monkeypatch):
     rng = np.random.default_rng(0)
     la, lb = rng.normal(size=(30, 4)), rng.normal(size=(30, 5))
     calls = []
-    standardised = correlation_module._standardised
+    standardised = correlation_module.standardised
     monkeypatch.setattr(
-        correlation_module, "_standardised", lambda x: calls.append(x) or standardised(x)
+        correlation_module, "standardised", lambda x: calls.append(x) or standardised(x)
     )
     pair = LayerPair(la, lb)
     for _ in range(2):

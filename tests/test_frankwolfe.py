@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from safecross import METHODS, FrankWolfe, align, permute
-from safecross.frankwolfe import _Search, frank_wolfe
+from safecross.frankwolfe import MixedWeights, _length, assigned, frank_wolfe
 from safecross.states import spec_of_network, state_of
 
 
@@ -44,7 +44,7 @@ def test_matrices_stay_doubly_stochastic_and_the_objective_never_falls(make_netw
 
 def test_the_slope_is_the_derivative(make_network):
     a, b = make_network((4, 5, 3, 2), 0), make_network((4, 5, 3, 2), 1)
-    search = _Search(spec_of_network(a), *states(a, b))
+    search = MixedWeights(spec_of_network(a), *states(a, b))
     rng = torch.Generator().manual_seed(0)
     at = {f"layer {d}": torch.rand(p, p, generator=rng).double() for d, p in ((1, 5), (2, 3))}
     for name in at:
@@ -58,7 +58,7 @@ def test_at_permutations_the_objective_is_that_of_the_networks(make_network):
     a, b = make_network((4, 5, 3, 2), 0), make_network((4, 5, 3, 2), 1)
     orders = [[3, 1, 0, 4, 2], [2, 0, 1]]
     at = {f"layer {d}": torch.eye(len(o)).double()[o] for d, o in enumerate(orders, 1)}
-    found = _Search(spec_of_network(a), *states(a, b)).value(at)
+    found = MixedWeights(spec_of_network(a), *states(a, b)).value(at)
     assert found == pytest.approx(agreement(a, permute(b, orders)), abs=1e-5)
 
 
@@ -79,3 +79,24 @@ def test_it_does_not_depend_on_the_order_and_its_steps_are_checked():
     assert METHODS["frank-wolfe"].invariant
     with pytest.raises(ValueError, match="steps must be a whole number >= 1; found 0"):
         FrankWolfe(steps=0)
+
+
+def test_a_stack_of_matrices_is_assigned_one_by_one():
+    matrices = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
+    found = assigned(matrices)
+    for matrix, order in zip(matrices, found, strict=True):
+        sums = [matrix[range(4), p].sum() for p in permutations(range(4))]
+        assert matrix[range(4), order].sum() == max(sums)
+    assert not torch.equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("points", [3, 5])
+def test_a_step_ends_where_the_polynomial_is_highest(points):
+    shares = np.linspace(0, 1, points)
+    for curve, expected in (
+        (lambda t: t, 1.0),
+        (lambda t: t * (1.2 - 2 * t), 0.3),
+        (lambda t: t * (4 - t), 1.0),
+        (lambda t: t**2 - 0.1 * t, 1.0),  # convex: not the turn, which is lowest
+    ):
+        assert _length(shares, [curve(t) for t in shares]) == pytest.approx(expected)

@@ -32,11 +32,12 @@ def test_mlps_give_what_the_path_of_the_paper_gives(operator, widths, make_examp
     a, b = (mlp(seed, widths) for seed in (0, 1))
     x, y = make_examples(200, 6), torch.arange(200) % 4
     t = (-0.25, 0, 0.3, 0.5, 1, 1.25)
-    aligned = align(a, b, x, operator)
+    aligned = align(a, b, x, operator, y=y)
     ours = safecross.crossover_curve(a, b, x, y, alignment=aligned, t=t)
 
     modules = a.to_torch(), b.to_torch()
-    move = align(modules[1], to=modules[0], x=x, spec=trace(modules[0], x[:2]), operator=operator)
+    spec = trace(modules[0], x[:2])
+    move = align(modules[1], to=modules[0], x=x, spec=spec, operator=operator, y=y)
     theirs = safecross.crossover_curve(*modules, x, y, alignment=move, t=t)
     assert np.allclose(ours.loss, theirs.loss, rtol=0, atol=1e-6)
     assert np.array_equal(ours.accuracy, theirs.accuracy)

@@ -71,6 +71,34 @@ def test_deviations_are_interpolated_and_not_variances():
     assert child.weights[0].item() == pytest.approx(2)  # not the root of 5
 
 
+@pytest.mark.parametrize("t", [0.0, 0.25, 0.5, 1.0, 1.25])
+def test_in_closed_form_the_first_layer_is_the_measured_one(parents, t):
+    """Before its ReLU it is linear in the parents; the layers above are not."""
+    a, b, x = parents
+    child = interpolate(a, b, t)
+    ours, measured = (repair(child, a, b, x, t, closed_form=c) for c in (True, False))
+    torch.testing.assert_close(ours.weights[0], measured.weights[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(ours.biases[0], measured.biases[0], atol=1e-4, rtol=1e-4)
+    assert torch.equal(ours.weights[-1], child.weights[-1])
+    if t in (0, 1):
+        assert function_difference(ours, child, x) < 1e-4
+    else:
+        assert (ours.weights[0] - child.weights[0]).abs().max() > 0.01
+        assert (ours.weights[1] - measured.weights[1]).abs().max() > 0.01
+        # Above it comes nearer to the goal than nothing does.
+        found, before = (errors(theta, a, b, x, t)[1] for theta in (ours, child))
+        assert found[1] < before[1]
+
+
+def test_in_closed_form_the_output_is_renewed_if_asked_for(parents):
+    a, b, x = parents
+    child = interpolate(a, b, 0.5)
+    found = repair(child, a, b, x, 0.5, closed_form=True, output=True)
+    assert not torch.equal(found.weights[-1], child.weights[-1])
+    many = repair(interpolate(a, b, T), a, b, x, T, closed_form=True)
+    assert function_difference(many[2], repair(child, a, b, x, 0.5, closed_form=True), x) < 1e-6
+
+
 def test_the_ends_stay_the_parents(parents):
     a, b, x = parents
     for t, theta in ((0, a), (1, b)):
@@ -118,8 +146,9 @@ def test_parents_of_another_architecture_are_refused(parents, make_network):
     a, b, x = parents
     with pytest.raises(ValueError, match="same architecture"):
         repair(make_network((10, 4, 3)), a, b, x, 0.5)
-    with pytest.raises(ValueError, match="output must be true or false"):
-        repair(a, a, b, x, 0.5, output="no")
+    for option in ("output", "closed_form"):
+        with pytest.raises(ValueError, match=f"{option} must be true or false"):
+            repair(a, a, b, x, 0.5, **{option: "no"})
 
 
 # The ensemble

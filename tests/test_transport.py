@@ -19,7 +19,14 @@ from safecross import (
 )
 from safecross.maps import Linear
 from safecross.responses import response_distances
-from safecross.transport import COSTS, DIVISIONS, exact_transport, sinkhorn, transport_map
+from safecross.transport import (
+    COSTS,
+    DIVISIONS,
+    exact_transport,
+    sinkhorn,
+    sinkhorn_rounds,
+    transport_map,
+)
 
 
 def uniform(p: int, q: int) -> tuple[np.ndarray, np.ndarray]:
@@ -182,3 +189,14 @@ def test_a_map_takes_means_and_hands_out_sums():
     how = transport_map([[0.25, 0.25, 0.0, 0.0], [0.0, 0.0, 0.25, 0.25]])
     assert how.matrix.sum(1).tolist() == [1, 1]  # a mean of b's
     assert how.back.sum(1).tolist() == [1, 1, 1, 1]  # each of b's is handed out whole
+
+
+def test_rounds_go_on_where_earlier_ones_ended():
+    scaled = 5 * torch.randn(6, 6, generator=torch.Generator().manual_seed(0)).double()
+    _, g, few = sinkhorn_rounds(scaled, 5, 0)
+    _, _, more = sinkhorn_rounds(scaled, 5, 0, g)
+    _, _, together = sinkhorn_rounds(scaled, 10, 0)
+    assert few > more == together > 0
+    coupling, _, error = sinkhorn_rounds(scaled, 5000, 1e-9, g)
+    assert error <= 1e-9
+    np.testing.assert_allclose(coupling.numpy(), sinkhorn(-scaled, 1.0, 5000, 1e-9), atol=1e-9)

@@ -1,13 +1,17 @@
 """Aligning two modules by how their neurons respond to the same inputs."""
 
+import copy
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..correlation import LayerPair
-from ..maps import Linear, Permutation, Selection, indices_of
+from ..maps import Linear, Merge, Permutation, Selection, indices_of
 from ..matching import Matching
 from ..operators import as_method, match_layers
 from ..registry import Method
@@ -28,6 +32,7 @@ def align(
     spec: Spec,
     operator: str | Method = "sc-pwc",
     *,
+    y=None,
     progress: bool = False,
     **options,
 ) -> Move:
@@ -46,6 +51,9 @@ def align(
         As `trace` returns it of either model.
     operator : str or Method
         A name in `safecross.METHODS`, or one of its dataclasses.
+    y : array_like of int, shape (n,), optional
+        Labels of the examples, which are then tensors: methods that need gradients of the loss
+        ask for them. Batch norms then use the statistics of the batch.
     progress : bool
         Whether a bar shows how many batches are done.
     **options
@@ -63,7 +71,8 @@ def align(
         If a model is no module, or `x` no examples.
     ValueError
         If the operator or an option is unknown, the models are of different structure, the spec
-        is of another model, a weight is not finite, or the examples are unusable.
+        is of another model, a weight is not finite, the examples are unusable, or labels are
+        asked for and not given.
 
     Notes
     -----
@@ -81,11 +90,11 @@ def align(
     Permutation([1, 2, 0])
     """
     method = as_method(operator, **options)
-    if x is None and method.needs in ("nothing", "weights"):
+    if x is None:
         _check_models(to, model_b, spec)
         return align_groups(model_b, to, None, spec, method)
     pairs = group_pairs(to, model_b, x, spec, progress=progress)
-    return align_groups(model_b, to, pairs, spec, method)
+    return align_groups(model_b, to, pairs, spec, method, x=x, y=y)
 
 
 def align_groups(
@@ -94,14 +103,17 @@ def align_groups(
     pairs: Mapping[str, LayerPair] | None,
     spec: Spec,
     operator: str | Method = "sc-pwc",
+    *,
+    x=None,
+    y=None,
     **options,
 ) -> Move:
     """Return `align` from statistics at hand, which several operators share.
 
     Parameters
     ----------
-    model_b, to, spec, operator, **options
-        As for `align`.
+    model_b, to, spec, operator, x, y, **options
+        As for `align`; examples themselves are for methods that need gradients of the loss only.
     pairs : mapping of str to LayerPair, or None
         As `group_pairs` returns them of `to` and `model_b`; methods that need weights only do
         without.
@@ -113,15 +125,17 @@ def align_groups(
     """
     layers = (_Layers(model, spec) for model in (to, model_b))
     seen = None if pairs is None else list(pairs.values())
-    found = match_layers(*layers, seen, operator, spec=spec, **options)
+    found = match_layers(*layers, seen, operator, spec=spec, x=x, y=y, **options)
     moves = [_maps(m) for m in found.matchings]
     maps = {name: b for name, (_, b) in zip(spec.groups, moves, strict=True)}
     changed = {name: a for name, (a, _) in zip(spec.groups, moves, strict=True) if a is not None}
     return Move(spec, maps, Move(spec, changed) if changed else None)
 
 
-def _maps(matching: Matching | Linear) -> tuple:
+def _maps(matching: Matching | Linear | Merge) -> tuple:
     """Return the map of a (None if it stays as it is) and of b."""
+    if isinstance(matching, Merge):
+        return matching.a, matching.b
     if isinstance(matching, Linear):
         return None, matching
     la, lb = (np.asarray(side) for side in matching)
@@ -132,16 +146,29 @@ def _maps(matching: Matching | Linear) -> tuple:
 
 
 class _Layers:
-    """What operators ask of the networks themselves: widths and biases."""
+    """What operators ask of the networks themselves: widths, biases, tensors and logits."""
 
     def __init__(self, model: nn.Module, spec: Spec):
-        self.state, self.spec = model.state_dict(), spec
+        self.state, self.spec, self.model = model.state_dict(), spec, model
         # Inputs and outputs are no groups; their widths are asked for by nobody.
         self.widths = (1, *(group.size for group in spec.groups.values()), 1)
 
     @property
     def biases(self) -> list[torch.Tensor]:
         return [self._bias(name) for name in self.spec.groups] + [torch.zeros(1)]
+
+    def logits(self, state: Mapping[str, torch.Tensor], *x) -> torch.Tensor:
+        """Return the model's outputs with other tensors; batch norms see this batch only."""
+        # Norms in training change their buffers in place: those of a copy, not of the state.
+        weights = {name: state[name] for name, _ in self._copy.named_parameters()}
+        return functional_call(self._copy, weights, x)
+
+    @cached_property
+    def _copy(self) -> nn.Module:
+        model = copy.deepcopy(self.model).eval()
+        for norm in (m for m in model.modules() if isinstance(m, _BatchNorm)):
+            norm.train()
+        return model
 
     def _bias(self, name: str) -> torch.Tensor:
         group = self.spec.groups[name]

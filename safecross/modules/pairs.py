@@ -116,7 +116,8 @@ class ModulePairs(PairExperiment):
         results = {}
         for i, operator in enumerate(config.operators):
             with clock(f"align {operator}"):
-                move = self._move(models, pairs, spec, operator)
+                seen = x[: config.align_n], y[: config.align_n]
+                move = self._move(models, pairs, spec, operator, *seen)
             with clock(f"curve {operator}"):
                 curves = self._curves(models, move, operator, data)
             for name, curve in curves.items():
@@ -130,10 +131,12 @@ class ModulePairs(PairExperiment):
             results[f"seconds.{step}"] = torch.tensor(seconds, dtype=torch.float64)
         return results
 
-    def _move(self, models, pairs: dict[str, LayerPair], spec: Spec, operator: str) -> Move | None:
+    def _move(
+        self, models, pairs: dict[str, LayerPair], spec: Spec, operator: str, x, y
+    ) -> Move | None:
         name, options = parse_operator(split_after(operator)[0])
         model_a, model_b = models
-        return align_groups(model_b, model_a, pairs, spec, name, **options)
+        return align_groups(model_b, model_a, pairs, spec, name, x=x, y=y, **options)
 
     def _curves(self, models, move: Move, operator: str, data) -> dict[str, Curve]:
         """Return the curve on the test examples, that on the training ones, and each layer's."""
