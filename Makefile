@@ -65,8 +65,10 @@ $(VENV)/.ready: constraints.txt pyproject.toml
 	PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install -c constraints.txt -e '.[book,test]'
 	touch $@
 
-$(EVOLUTION)/.ready: constraints.txt constraints-evolution.txt pyproject.toml
-	$(PYTHON) -m venv $(EVOLUTION)
+# It lies on top of the main environment: what that has is seen through a .pth file and not installed again.
+$(EVOLUTION)/.ready: $(READY) constraints.txt constraints-evolution.txt pyproject.toml
+	$(PY) -m venv $(EVOLUTION)
+	$(PY) -c "import site; print('import site; site.addsitedir(%r)' % site.getsitepackages()[0])" > $$(echo $(EVOLUTION)/lib/python*/site-packages)/below.pth
 	PIP_CONSTRAINT=constraints.txt $(EVOLUTION)/bin/python -m pip install -c constraints.txt -c constraints-evolution.txt -e '.[evolution]' hypothesis pytest
 	touch $@
 

@@ -1,168 +1,24 @@
-"""Aligned crossover inside other libraries: flat vectors or trees become networks, and back.
+"""Aligned crossover inside other libraries: PyGAD, EvoTorch, QDax and evosax.
 
-PyGAD, EvoTorch, QDax and evosax are imported only by the function that is named after them.
+Each is imported only by the function that is named after it. All go through `cross`, which turns
+parents into networks by their `Layout`, mates them, and turns the children back.
 """
-
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 
 from .. import checks
-from ..network import Network
+from ..network import initialise
+from .layouts import Layout
 from .mating import mate
 
 __all__ = [
-    "Layout",
     "cross",
     "evosax_algorithm",
     "evotorch_crossover",
     "pygad_crossover",
     "qdax_variation",
 ]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a network's weights and biases lie in a flat vector.
-
-    Attributes
-    ----------
-    widths : tuple of int
-        Inputs, hidden widths, outputs.
-    order : {"torch", "jax"}
-        Each layer in turn: ``"torch"``, weight of shape (out, in) and then bias, as
-        `torch.nn.utils.parameters_to_vector` has it and PyGAD's and EvoTorch's tools; ``"jax"``,
-        bias and then kernel of shape (in, out), as ``ravel_pytree`` of Flax's dense layers, whose
-        keys it sorts.
-
-    Raises
-    ------
-    ValueError
-        If a width or the order is none of these, or there are so many layers that sorting their
-        names is not their order.
-
-    Examples
-    --------
-    >>> layout = Layout((2, 3, 1), "torch")
-    >>> layout.size
-    13
-    >>> layout.population(torch.arange(13.0)[None]).weights[0][0]
-    tensor([[0., 2., 4.],
-            [1., 3., 5.]])
-    """
-
-    widths: tuple[int, ...]
-    order: str = "torch"
-
-    def __post_init__(self):
-        widths = tuple(checks.whole_number("each width", w, 1) for w in self.widths)
-        if len(widths) < 2:
-            raise ValueError(f"widths must name inputs and outputs at least; found {widths}")
-        if self.order not in ("torch", "jax"):
-            raise ValueError(checks.unknown("order", self.order, ("torch", "jax")))
-        if self.order == "jax" and len(widths) > 11:
-            raise ValueError(
-                f"with {len(widths) - 1} layers the tree's sorted names, Dense_10 before Dense_2, "
-                "are not the order of the layers; name them so that they are"
-            )
-        object.__setattr__(self, "widths", widths)
-
-    @property
-    def size(self) -> int:
-        """Number of entries of a vector."""
-        return sum(a * b + b for a, b in pairwise(self.widths))
-
-    @classmethod
-    def of_tree(cls, tree: Mapping) -> "Layout":
-        """Return the layout of a tree of Flax's dense layers, one network's or a batch's.
-
-        Parameters
-        ----------
-        tree : mapping
-            Of ``Dense_0``, ``Dense_1``, ..., each with a ``kernel`` (..., in, out) and a ``bias``
-            (..., out); perhaps under ``params``.
-
-        Raises
-        ------
-        ValueError
-            If it is no such tree.
-
-        Examples
-        --------
-        >>> layer = {"kernel": np.zeros((4, 2)), "bias": np.zeros(2)}
-        >>> Layout.of_tree({"params": {"Dense_0": layer}}).widths
-        (4, 2)
-        """
-        layers = tree.get("params", tree) if isinstance(tree, Mapping) else None
-        if not layers or not isinstance(layers, Mapping):
-            raise ValueError(f"expected a tree of dense layers; found {checks.shown(tree)}")
-        widths: list[int] = []
-        for name in sorted(layers):
-            parts = layers[name]
-            if not isinstance(parts, Mapping) or set(parts) != {"kernel", "bias"}:
-                raise ValueError(f"expected a kernel and a bias in {name!r}; found {sorted(parts)}")
-            rows, columns = parts["kernel"].shape[-2:]
-            if parts["bias"].shape[-1] != columns or (widths and widths[-1] != rows):
-                raise ValueError(
-                    f"the kernel of {name!r} must be of shape (inputs, outputs) and follow on the "
-                    f"layer before; found {tuple(parts['kernel'].shape)} after {widths}"
-                )
-            widths += [columns] if widths else [rows, columns]
-        return cls(tuple(widths), "jax")
-
-    def population(self, vectors) -> Network:
-        """Return the networks of some vectors.
-
-        Parameters
-        ----------
-        vectors : array_like, shape (n, size)
-            One a row.
-
-        Raises
-        ------
-        ValueError
-            If the rows have another length or are not finite.
-        """
-        vectors = torch.as_tensor(np.array(vectors) if not torch.is_tensor(vectors) else vectors)
-        if vectors.ndim != 2 or vectors.shape[1] != self.size:
-            raise ValueError(
-                f"expected vectors of {self.size} entries, one a row, for networks of widths "
-                f"{self.widths}; found shape {tuple(vectors.shape)}"
-            )
-        if not vectors.is_floating_point():
-            vectors = vectors.to(torch.float32)
-        weights, biases, start = [], [], 0
-        for a, b in pairwise(self.widths):
-            parts = (a * b, b) if self.order == "torch" else (b, a * b)
-            first, second = vectors[:, start : start + sum(parts)].split(parts, dim=1)
-            weight, bias = (first, second) if self.order == "torch" else (second, first)
-            shape = (-1, b, a) if self.order == "torch" else (-1, a, b)
-            weight = weight.reshape(shape)
-            weights.append(weight.mT if self.order == "torch" else weight)
-            biases.append(bias)
-            start += sum(parts)
-        return Network(weights, biases)
-
-    def vectors(self, population: Network) -> torch.Tensor:
-        """Return the vectors of some networks, one a row; `population` takes them back.
-
-        Examples
-        --------
-        >>> layout = Layout((2, 3, 1), "jax")
-        >>> rows = torch.arange(26.0).view(2, 13)
-        >>> torch.equal(layout.vectors(layout.population(rows)), rows)
-        True
-        """
-        if population.widths != self.widths:
-            raise ValueError(f"expected networks of widths {self.widths}; found {population!r}")
-        rows = []
-        for weight, bias in zip(population.weights, population.biases, strict=True):
-            flat = (weight.mT if self.order == "torch" else weight).reshape(len(weight), -1)
-            rows += [flat, bias] if self.order == "torch" else [bias, flat]
-        return torch.cat(rows, 1)
 
 
 def cross(layout: Layout, rows_a, rows_b, x, seed: int, **options):
@@ -172,7 +28,7 @@ def cross(layout: Layout, rows_a, rows_b, x, seed: int, **options):
     ----------
     layout : Layout
         Of the rows.
-    rows_a, rows_b : array_like, shape (n, size)
+    rows_a, rows_b : numpy.ndarray or torch.Tensor, shape (n, size)
         The i-th rows are partners.
     x : array_like, shape (m, inputs)
         Examples on which neurons are compared.
@@ -204,53 +60,91 @@ def pygad_crossover(layout: Layout, x, **options):
 
     Parameters
     ----------
-    layout, x, **options
-        As for `cross`. Child k has the parents k and k + 1, as PyGAD's own crossovers pair them.
+    layout : Layout
+        Of the solutions.
+    x : array_like, shape (m, inputs)
+        Examples on which neurons are compared.
+    **options
+        Of `mate`: method, recombine, t. Child k has the parents k and k + 1, as PyGAD's own
+        crossovers pair them; its ``crossover_probability`` is not read.
+
+    Raises
+    ------
+    ValueError
+        If the examples or an option are unusable.
 
     Examples
     --------
     >>> from types import SimpleNamespace
     >>> crossover = pygad_crossover(Layout((2, 3, 1)), np.eye(2))
-    >>> crossover(np.ones((3, 13)), (5, 13), SimpleNamespace(generations_completed=0)).shape
+    >>> run = SimpleNamespace(numpy_random_generator=np.random.RandomState(0))
+    >>> crossover(np.ones((3, 13)), (5, 13), run).shape
     (5, 13)
     """
+    _tried(layout, x, options)
 
     def crossover(parents, offspring_size, ga_instance):
         first = np.arange(offspring_size[0]) % len(parents)
         second = (first + 1) % len(parents)
         rows = np.asarray(parents, dtype=float)
-        seed = ga_instance.generations_completed
+        seed = ga_instance.numpy_random_generator.randint(_SEEDS)
         return cross(layout, rows[first], rows[second], x, seed, **options)
 
     return crossover
 
 
-def evotorch_crossover(problem, layout: Layout, x, *, tournament_size: int = 4, **options):
+def evotorch_crossover(
+    problem,
+    layout: Layout,
+    x,
+    *,
+    tournament_size: int = 4,
+    obj_index: int | None = None,
+    num_children: int | None = None,
+    cross_over_rate: float | None = None,
+    **options,
+):
     """Return an operator for EvoTorch, a subclass of its ``CrossOver``.
+
+    Of two parents there are two children, with their parts exchanged. Chance is the problem's.
 
     Parameters
     ----------
     problem : evotorch.Problem
         Whose solutions are vectors of this layout.
     layout, x, **options
-        As for `cross`. Of two parents there are two children, with their parts exchanged.
-    tournament_size : int
-        Of the selection of parents.
+        As for `pygad_crossover`.
+    tournament_size, obj_index, num_children, cross_over_rate
+        Of EvoTorch's ``CrossOver``.
 
-    Notes
-    -----
-    Chance comes from PyTorch's global generator, as EvoTorch's own does.
+    Raises
+    ------
+    ValueError
+        If the solutions have another length, or the examples or an option are unusable.
     """
     from evotorch.operators import CrossOver
 
+    _tried(layout, x, options)
+    if problem.solution_length != layout.size:
+        raise ValueError(
+            f"expected solutions of {layout.size} entries, for networks of widths "
+            f"{layout.widths}; found {problem.solution_length}"
+        )
+
     class Aligned(CrossOver):
         def _do_cross_over(self, parents1, parents2):
-            seed = int(torch.randint(2**31, ()))
+            seed = int(self.problem.make_randint((), n=_SEEDS))
             pairs = ((parents1, parents2), (parents2, parents1))
             children = [cross(layout, a, b, x, seed, **options) for a, b in pairs]
             return self._make_children_batch(torch.cat(children))
 
-    return Aligned(problem, tournament_size=tournament_size)
+    return Aligned(
+        problem,
+        tournament_size=tournament_size,
+        obj_index=obj_index,
+        num_children=num_children,
+        cross_over_rate=cross_over_rate,
+    )
 
 
 def qdax_variation(layout: Layout, x, **options):
@@ -261,7 +155,12 @@ def qdax_variation(layout: Layout, x, **options):
     layout : Layout
         Of the genotypes, as `Layout.of_tree` reads it.
     x, **options
-        As for `cross`.
+        As for `pygad_crossover`.
+
+    Raises
+    ------
+    ValueError
+        If the examples or an option are unusable, or in a run the genotypes have another layout.
     """
     import jax
     from jax.flatten_util import ravel_pytree
@@ -269,6 +168,7 @@ def qdax_variation(layout: Layout, x, **options):
     crossed = _traced(layout, x, options)
 
     def variation(genotypes_1, genotypes_2, key):
+        _same(layout, genotypes_1)
         single = jax.tree.map(lambda part: part[0], genotypes_1)
         unravel = ravel_pytree(single)[1]
         rows = [jax.vmap(lambda g: ravel_pytree(g)[0])(g) for g in (genotypes_1, genotypes_2)]
@@ -280,12 +180,20 @@ def qdax_variation(layout: Layout, x, **options):
 def evosax_algorithm(layout: Layout, x, **options):
     """Return a subclass of evosax's ``SimpleGA`` whose parents are aligned and crossed over.
 
+    It is used as ``SimpleGA`` is. Of its parameters ``crossover_rate`` is not read: t is the share
+    of the second parent.
+
     Parameters
     ----------
     layout : Layout
-        Of the solutions.
+        Of the solutions, as `Layout.of_tree` reads it.
     x, **options
-        As for `cross`.
+        As for `pygad_crossover`.
+
+    Raises
+    ------
+    ValueError
+        If the examples or an option are unusable, or solutions have another layout.
     """
     import jax
     import jax.numpy as jnp
@@ -294,6 +202,10 @@ def evosax_algorithm(layout: Layout, x, **options):
     crossed = _traced(layout, x, options)
 
     class AlignedGA(SimpleGA):
+        def _init(self, key, params):
+            _same(layout, self.solution)
+            return super()._init(key, params)
+
         def _ask(self, key, state, params):
             elite = state.population[jnp.argsort(state.fitness)[: self.num_elites]]
             keys = jax.random.split(key, 4)
@@ -305,17 +217,35 @@ def evosax_algorithm(layout: Layout, x, **options):
     return AlignedGA
 
 
-def _traced(layout: Layout, x, options: Mapping):
+_SEEDS = 2**31 - 1  # how many there are: what fits every library's integers
+
+
+def _tried(layout: Layout, x, options) -> None:
+    """Mate a network with itself, so that what is unusable is told here and not within a run."""
+    if not isinstance(layout, Layout):
+        raise TypeError(f"expected a Layout; found {checks.shown(layout)}")
+    rows = layout.vectors(initialise(layout.widths, [0]))
+    cross(layout, rows, rows, x, 0, **options)
+
+
+def _same(layout: Layout, tree) -> None:
+    """Raise unless a tree's vectors lie as the layout says."""
+    if Layout.of_tree(tree) != layout:
+        raise ValueError(f"expected networks of {layout}; found a tree of {Layout.of_tree(tree)}")
+
+
+def _traced(layout: Layout, x, options):
     """Return `cross` as a function of JAX's arrays and a key; it leaves the graph for the host."""
     import jax
 
+    _tried(layout, x, options)
     x = np.asarray(x)
 
     def on_host(rows_a, rows_b, seed):
         return cross(layout, np.asarray(rows_a), np.asarray(rows_b), x, int(seed), **options)
 
     def crossed(rows_a, rows_b, key):
-        seed = jax.random.randint(key, (), 0, 2**31 - 1)
+        seed = jax.random.randint(key, (), 0, _SEEDS)
         shape = jax.ShapeDtypeStruct(rows_a.shape, rows_a.dtype)
         return jax.pure_callback(on_host, shape, rows_a, rows_b, seed)
 
