@@ -44,7 +44,7 @@ from safecross import plots
 from safecross.modules import Move, Permutation, reestimate
 from safecross.modules.config import ModuleConfig
 from safecross.modules.pairs import ModulePairs, images
-from safecross.modules.table import load_table
+from safecross.modules.table import load_peers, load_table
 
 config = ModuleConfig(dataset, f"{architecture}:width={width}", epochs, 1, ("naive",), seed=seed)
 
@@ -113,6 +113,18 @@ plots.table(
     "by python -m safecross.modules.",
     formats={"parameters": "{:,}", "largest change": "{:.0e}"},
     name="torchvision",
+)
+
+# %% [markdown]
+# <!-- finding peers -->
+# <!-- /finding -->
+
+# %% tags=["hide-input"]
+plots.table(
+    load_peers().reset_index(),
+    "Random permutations, or one sweep of the tool's own matching, of all that each tool says may be permuted: right if no "
+    "output changes by more than 1e-5. Small models are those of the package's tests. Made by python -m benchmarks.peers.",
+    name="peers",
 )
 
 # %% [markdown]

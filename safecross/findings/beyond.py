@@ -6,7 +6,7 @@ from .. import paper
 from ..analysis import against_all
 from ..modules.config import REESTIMATED
 from ..modules.findings import MODULES, order, shares
-from ..modules.table import load_table
+from ..modules.table import load_peers, load_table
 from ..plots import LABELS
 from ..runs import Record
 from .published import Published, accuracy_of, bullets, finding, loss_of, must, parents_of
@@ -177,6 +177,30 @@ def _(found: Published) -> str:
         f"without a rule was met in {', '.join(f'`{name}`' for name in pinned)} only, and what it "
         f"touches stays where it is. {len(rest)} models were not run, for want of memory: "
         f"{' and '.join('`' + model['model'] + '`' for model in rest)}."
+    )
+
+
+@finding("peers")
+def _(found: Published) -> str:
+    table = load_peers()
+    must(not table["safecross"].isin(["wrong"]).any(), "ours is wrong on no model")
+    refused = table.index[table["safecross"] == "refuses"]
+    must(list(refused) == ["lstm"], "what is not free is the LSTM's")
+    parts = []
+    for tool in ("rebasin", "sinkhorn-rebasin"):
+        counts = table[tool].value_counts()
+        but = counts.get("right but for running statistics", 0)
+        parts.append(
+            f"`{tool}` is right on {counts.get('right', 0)}"
+            + (f" (and on {but} more but for running statistics)" if but else "")
+            + f", wrong on {counts.get('wrong', 0)} and refuses {counts.get('refuses', 0)}"
+        )
+    right = int((table["safecross"] == "right").sum())
+    return (
+        f"The same was asked of the packages of others that can be installed by name, on {len(table)} "
+        f"models: {'; '.join(parts)}. Ours is right on {right}, wrong on none, and leaves the LSTM's "
+        "neurons where they are. *Wrong* means that permuting what the tool says may be permuted "
+        "changes the outputs."
     )
 
 

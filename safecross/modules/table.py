@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import nn
 
@@ -17,7 +18,7 @@ from .maps import Move, assert_function_preserved
 from .proof import TOLERANCE, random_maps
 from .trace import trace
 
-__all__ = ["builders", "load_table", "main", "measure", "unsettled"]
+__all__ = ["builders", "load_peers", "load_table", "main", "measure", "unsettled"]
 
 #: Side of the images that a model demands; others take images of 64.
 SIZES = {"inception_v3": 96, "maxvit": 224, "vit": 224}
@@ -43,6 +44,25 @@ def load_table() -> list[dict]:
     'alexnet'
     """
     return store.load_json(committed_folder() / "torchvision.json")["models"]
+
+
+def load_peers() -> pd.DataFrame:
+    """Return what ``python -m benchmarks.peers`` found: a row a model, a column a tool.
+
+    Raises
+    ------
+    store.DamagedFile
+        If the file is missing or no JSON.
+
+    Examples
+    --------
+    >>> list(load_peers())
+    ['safecross', 'rebasin', 'sinkhorn-rebasin']
+    """
+    rows = pd.DataFrame(store.load_json(committed_folder() / "peers.json")["rows"])
+    table = rows.pivot(index="model", columns="tool", values="found")
+    order = list(dict.fromkeys(rows["model"]))
+    return table.loc[order, ["safecross", "rebasin", "sinkhorn-rebasin"]]
 
 
 def measure(name: str, seed: int = 0, largest: float = float("inf")) -> dict:
