@@ -65,11 +65,12 @@ $(VENV)/.ready: constraints.txt pyproject.toml
 	PIP_CONSTRAINT=constraints.txt $(VENV)/bin/python -m pip install -c constraints.txt -e '.[book,test]'
 	touch $@
 
-# It lies on top of the main environment: what that has is seen through a .pth file and not installed again.
+# It lies on top of the main environment: what that has is seen through a .pth file and not installed again. Most of
+# what comes with the libraries is never imported, so nothing is compiled beforehand.
 $(EVOLUTION)/.ready: $(READY) constraints.txt constraints-evolution.txt pyproject.toml
 	$(PY) -m venv $(EVOLUTION)
 	$(PY) -c "import site; print('import site; site.addsitedir(%r)' % site.getsitepackages()[0])" > $$(echo $(EVOLUTION)/lib/python*/site-packages)/below.pth
-	PIP_CONSTRAINT=constraints.txt $(EVOLUTION)/bin/python -m pip install -c constraints.txt -c constraints-evolution.txt -e '.[evolution]' hypothesis pytest
+	PIP_CONSTRAINT=constraints.txt $(EVOLUTION)/bin/python -m pip install --no-compile -c constraints.txt -c constraints-evolution.txt -e '.[evolution]' hypothesis pytest
 	touch $@
 
 $(VENV)/.check: $(VENV)/.ready

@@ -3,14 +3,21 @@
 import subprocess
 import sys
 from itertools import pairwise
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from safecross import Network, stack
-from safecross.evolution.adapters import cross, pygad_crossover
+from safecross.evolution.adapters import (
+    cross,
+    evosax_algorithm,
+    evotorch_crossover,
+    pygad_crossover,
+    qdax_variation,
+)
+from safecross.evolution.batched import Gymnax
 from safecross.evolution.layouts import Layout, population_of_tree, tree_of_population
 from safecross.evolution.population import scramble
 
@@ -212,6 +219,22 @@ def test_a_layout_that_does_not_fit_is_told(make, message):
         make()
 
 
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("evotorch.operators", lambda layout: evotorch_crossover(None, layout, np.eye(4))),
+        ("jax", lambda layout: qdax_variation(layout, np.eye(4))),
+        ("evosax.algorithms", lambda layout: evosax_algorithm(layout, np.eye(4))),
+        ("gymnax", lambda layout: Gymnax("Pendulum-v1")),
+    ],
+)
+def test_a_library_that_is_not_there_is_told(monkeypatch, name, make):
+    monkeypatch.setitem(sys.modules, "jax", ModuleType("jax"))
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=rf"cannot import {name} \(.*safecross\[evolution\]"):
+        make(Layout(WIDTHS))
+
+
 def test_none_of_the_libraries_is_imported():
     # Even where they are not installed it is seen that somebody asks for them.
     code = """
@@ -223,7 +246,7 @@ class Asked:
         self.names.add(name)
 
 sys.meta_path.insert(0, Asked())
-import safecross.evolution.adapters, safecross.evolution.layouts
+import safecross.evolution.adapters, safecross.evolution.batched
 found = {"pygad", "evotorch", "qdax", "evosax", "gymnax", "jax"} & Asked.names
 assert "safecross.evolution.adapters" in Asked.names and not found, found
 """

@@ -24,7 +24,7 @@ NAMES = [
 ]
 OBJECTS = [(m, n, getattr(importlib.import_module(m), n, None)) for m, n in NAMES]
 FUNCTIONS = [(m, n, f) for m, n, f in OBJECTS if inspect.isfunction(f)]
-TEXTS = [path.read_text() for path in TESTS.glob("*.py")]
+TEXTS = [path.read_text() for path in TESTS.rglob("*.py")]
 # One-line docstrings do where there is nothing to take in, or the one line says it.
 SHORT = 2
 

@@ -4,6 +4,8 @@ Each is imported only by the function that is named after it. All go through `cr
 parents into networks by their `Layout`, mates them, and turns the children back.
 """
 
+from importlib import import_module
+
 import numpy as np
 import torch
 
@@ -16,6 +18,7 @@ __all__ = [
     "cross",
     "evosax_algorithm",
     "evotorch_crossover",
+    "library",
     "pygad_crossover",
     "qdax_variation",
 ]
@@ -53,6 +56,33 @@ def cross(layout: Layout, rows_a, rows_b, x, seed: int, **options):
     rng = torch.Generator().manual_seed(int(seed))
     children = layout.vectors(mate(*parents, x, rng, **options))
     return children if torch.is_tensor(rows_a) else children.numpy().astype(rows_a.dtype)
+
+
+def library(name: str):
+    """Return a module of another library, or say how to get it.
+
+    Parameters
+    ----------
+    name : str
+        Of the module.
+
+    Raises
+    ------
+    ImportError
+        If it cannot be imported.
+
+    Examples
+    --------
+    >>> library("no.such")
+    Traceback (most recent call last):
+    ImportError: cannot import no.such (No module named 'no'): pip install 'safecross[evolution]'
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"cannot import {name} ({error}): pip install 'safecross[evolution]'"
+        ) from None
 
 
 def pygad_crossover(layout: Layout, x, **options):
@@ -122,8 +152,7 @@ def evotorch_crossover(
     ValueError
         If the solutions have another length, or the examples or an option are unusable.
     """
-    from evotorch.operators import CrossOver
-
+    operators = library("evotorch.operators")
     _tried(layout, x, options)
     if problem.solution_length != layout.size:
         raise ValueError(
@@ -131,7 +160,7 @@ def evotorch_crossover(
             f"{layout.widths}; found {problem.solution_length}"
         )
 
-    class Aligned(CrossOver):
+    class Aligned(operators.CrossOver):
         def _do_cross_over(self, parents1, parents2):
             seed = int(self.problem.make_randint((), n=_SEEDS))
             pairs = ((parents1, parents2), (parents2, parents1))
@@ -162,9 +191,8 @@ def qdax_variation(layout: Layout, x, **options):
     ValueError
         If the examples or an option are unusable, or in a run the genotypes have another layout.
     """
-    import jax
-    from jax.flatten_util import ravel_pytree
-
+    jax = library("jax")
+    ravel_pytree = library("jax.flatten_util").ravel_pytree
     crossed = _traced(layout, x, options)
 
     def variation(genotypes_1, genotypes_2, key):
@@ -195,19 +223,16 @@ def evosax_algorithm(layout: Layout, x, **options):
     ValueError
         If the examples or an option are unusable, or solutions have another layout.
     """
-    import jax
-    import jax.numpy as jnp
-    from evosax.algorithms import SimpleGA
-
+    jax, algorithms = library("jax"), library("evosax.algorithms")
     crossed = _traced(layout, x, options)
 
-    class AlignedGA(SimpleGA):
+    class AlignedGA(algorithms.SimpleGA):
         def _init(self, key, params):
             _same(layout, self.solution)
             return super()._init(key, params)
 
         def _ask(self, key, state, params):
-            elite = state.population[jnp.argsort(state.fitness)[: self.num_elites]]
+            elite = state.population[jax.numpy.argsort(state.fitness)[: self.num_elites]]
             keys = jax.random.split(key, 4)
             first, second = (jax.random.choice(k, elite, (self.population_size,)) for k in keys[:2])
             children = crossed(first, second, keys[2])
@@ -236,8 +261,7 @@ def _same(layout: Layout, tree) -> None:
 
 def _traced(layout: Layout, x, options):
     """Return `cross` as a function of JAX's arrays and a key; it leaves the graph for the host."""
-    import jax
-
+    jax = library("jax")
     _tried(layout, x, options)
     x = np.asarray(x)
 

@@ -10,6 +10,7 @@ import torch
 
 from .. import checks
 from ..network import Network
+from .adapters import library
 from .population import check_population
 from .tasks import Evaluation
 
@@ -43,13 +44,12 @@ class Gymnax:
 
     Notes
     -----
-    ``steps`` of an evaluation counts steps until the episodes' ends. What is computed after an end
-    is thrown away: only states are kept, of a new episode.
+    ``steps`` of an evaluation counts steps until the episodes' ends. An environment starts anew
+    after an end; of that only states are kept, and no rewards.
     """
 
     def __init__(self, name: str, episodes: int = 4, steps: int = 200, every: int = 5):
-        import gymnax
-
+        gymnax = library("gymnax")
         if name not in gymnax.registered_envs:
             raise ValueError(checks.unknown("environment", name, gymnax.registered_envs))
         self.name = name
@@ -64,8 +64,7 @@ class Gymnax:
 
     def __call__(self, population: Network, rng: torch.Generator) -> Evaluation:
         """Return the members' mean return; all meet the same chance."""
-        import jax
-
+        jax = library("jax")
         if check_population("the population", population).widths[0] != self.n_inputs:
             raise ValueError(f"{self.name} has {self.n_inputs} inputs; found {population!r}")
         seed = int(torch.randint(2**31 - 1, (), generator=rng))
@@ -79,9 +78,7 @@ class Gymnax:
 
 def _actions(space):
     """Return how many outputs a network needs, and a function of them that is the action."""
-    import jax.numpy as jnp
-    from gymnax.environments import spaces
-
+    jnp, spaces = library("jax.numpy"), library("gymnax.environments.spaces")
     if isinstance(space, spaces.Discrete):
         return space.n, jnp.argmax
     span = space.high - space.low
@@ -94,8 +91,7 @@ def _actions(space):
 
 def _compiled(environment, params, act, steps: int, every: int):
     """Return a function of networks and episodes' keys: returns, states kept, steps taken."""
-    import jax
-    import jax.numpy as jnp
+    jax, jnp = library("jax"), library("jax.numpy")
 
     def step(network, carry, key):
         observation, state, alive = carry
@@ -121,9 +117,8 @@ def _compiled(environment, params, act, steps: int, every: int):
 
 
 def _outputs(network, x):
-    import jax
-
+    relu = library("jax.nn").relu
     *hidden, (weight, bias) = network
     for rows, offset in hidden:
-        x = jax.nn.relu(x @ rows + offset)
+        x = relu(x @ rows + offset)
     return x @ weight + bias
