@@ -117,6 +117,7 @@ plots.table(
 
 # %% [markdown]
 # <!-- finding peers -->
+# The same was asked of the packages of others that can be installed by name, on 22 models: `rebasin` is right on 8 (and on 1 more but for running statistics), wrong on 9 and refuses 4; `sinkhorn-rebasin` is right on 5, wrong on 1 and refuses 16. Ours is right on 21, wrong on none, and leaves the LSTM's neurons where they are. *Wrong* means that permuting what the tool says may be permuted changes the outputs.
 # <!-- /finding -->
 
 # %% tags=["hide-input"]

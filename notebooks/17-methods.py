@@ -32,6 +32,7 @@ seed = 0  # of the whole experiment
 
 # %% tags=["hide-input"]
 import pandas as pd
+from IPython.display import Markdown
 
 from safecross import plots
 from safecross.analysis import against_all
@@ -67,6 +68,13 @@ plots.table(
     name="methods",
     fold=False,
 )
+
+# %% tags=["hide-input"]
+measured = {
+    parse_operator(split_after(op)[0])[0] for r in records.values() for op in r.config.operators
+}
+newer = [name for name in METHODS if name not in measured]
+Markdown("Not yet compared on these pairs: " + ", ".join(f"`{name}`" for name in newer) + ".")
 
 # %% [markdown]
 # <!-- finding methods-ranking -->

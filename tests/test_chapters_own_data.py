@@ -11,11 +11,10 @@ from safecross.book import chapter_parameters, execute_chapter, list_chapters
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = [chapter for chapter in list_chapters() if chapter < "07"]
-RESULTS = [
-    chapter
-    for chapter in list_chapters()
-    if chapter >= "07" and chapter not in ("15-any-model", "16-modules")
-]
+#: Chapters that are no results of pairs of networks, or take no data.
+OTHERS = ("15-any-model", "16-modules", "18-populations", "19-when-to-align")
+
+RESULTS = [chapter for chapter in list_chapters() if chapter >= "07" and chapter not in OTHERS]
 
 #: The shape of one example and the number of classes of each kind of data.
 KINDS = {"table": ((12,), 3), "colours-last": ((5, 6, 3), 2), "colours-first": ((3, 5, 6), 2)}

@@ -11,10 +11,11 @@ from scipy.integrate import solve_ivp
 
 from safecross import METHODS, Network, align, initialise, interpolate, load_data, repair, stack
 from safecross.evolution import tasks
-from safecross.evolution.arms import Arm, parse_arm
+from safecross.evolution.arms import SAFE, Arm, parse_arm
 from safecross.evolution.genetic import (
     COLUMNS,
     Setting,
+    State,
     advance,
     begin,
     champion,
@@ -23,6 +24,7 @@ from safecross.evolution.genetic import (
 from safecross.evolution.mating import RECOMBINATIONS, mate, partners, recombined
 from safecross.evolution.mutation import mutate, mutate_safely, sensitivity
 from safecross.evolution.population import (
+    AlignedPopulation,
     align_population,
     greedy_soup,
     matched_orders,
@@ -32,7 +34,7 @@ from safecross.evolution.population import (
     repaired_mean,
     scramble,
 )
-from safecross.evolution.tasks import Classification, SwingUp
+from safecross.evolution.tasks import Classification, Evaluation, SwingUp, Task
 
 #: Methods that find a planted permutation whatever the order they see.
 PERMUTING = [n for n, m in METHODS.items() if m.preserves_function and m.invariant]
@@ -148,6 +150,17 @@ def test_no_such_reference(members, x, reference):
 def test_a_population_needs_permutations(members, x, method):
     with pytest.raises(ValueError, match=f"{method} repeats or mixes neurons"):
         align_population(members, x, method=method)
+
+
+def test_what_comes_back_has_names(members, x):
+    found = align_population(members, x)
+    assert isinstance(found, AlignedPopulation) and found.reference == 0
+    assert same(reorder(members, found.orders), found.population)
+    task: Task = SwingUp(1, 5)
+    theta = initialise([task.n_inputs, 3, task.n_outputs], [0, 1])
+    assert isinstance(task(theta, chance()), Evaluation)
+    assert isinstance(begin(task, Setting((3,), 4, 2), 0), State)
+    assert {parse_arm(f"mutation:safe={kind}").safe for kind in SAFE} == set(SAFE)
 
 
 # Means

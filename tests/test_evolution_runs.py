@@ -17,13 +17,14 @@ import torch
 
 from safecross import StoreError, initialise, interpolate, repair, store
 from safecross.cli import main
+from safecross.config import BaseConfig
 from safecross.evolution import findings
 from safecross.evolution.arms import parse_arm
 from safecross.evolution.averaging import POLICIES, Averaging, AveragingConfig
 from safecross.evolution.genetic import COLUMNS, advance, begin
 from safecross.evolution.merging import Merging, MergingConfig, behaviour_distance, parse_way
 from safecross.evolution.population import align_population, mean
-from safecross.evolution.runs import SWING_UP, EvolutionConfig, EvolutionRuns
+from safecross.evolution.runs import SWING_UP, EvolutionConfig, EvolutionRuns, TaskExperiment
 from safecross.runs import (
     config_from_dict,
     experiment_of,
@@ -419,6 +420,7 @@ def test_the_family_has_twelve_comparisons(sigmas):
         noise = np.random.default_rng([r, len(arm)]).normal() * 0.01
         return noise + (a.method == "sc-pwc") * a.scramble - 0.5 * (a.recombine == "arithmetic")
 
+    assert [parse_arm(a).scramble for a in config.arms[1:4]] == list(findings.RATES)
     found = findings.arm_families(_Record(config, champions=_scores(config, score)))
     assert len(found) == 12
     by = found.set_index(["question", "first"])["verdict"].to_dict()
@@ -456,6 +458,29 @@ def test_families_of_the_other_experiments(runs, averaging):
         ["sc-pwc/arithmetic+repair", "sc-pwc/arithmetic"],
         ["sc-pwc/arithmetic", "parents"],
     ]
+
+
+def test_the_map_goes_from_strangers_to_relatives():
+    table = findings.worth()
+    order = [findings.STRANGERS, findings.FIRST, findings.SCRAMBLED, findings.RELATIVES]
+    assert list(table["related"].unique()) == order
+    assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
+    means = table.groupby("related")["value"].mean()
+    assert means[findings.STRANGERS] > means[findings.SCRAMBLED] > means[findings.RELATIVES]
+    config = findings.averaging_configs()["MNIST, 4 networks"]
+    made = findings.made(load_or_run(config))
+    gain = (made["once"] - made["never"]).mean() / made["single"].mean()
+    row = table[table["situation"] == "averaging in training, MNIST, 4 networks"]
+    assert float(row["value"].iloc[0]) == pytest.approx(gain)
+
+
+def test_configs_and_experiments_share_what_they_do(averaging):
+    for config in (EVOLUTION, MERGING, averaging):
+        assert isinstance(config, BaseConfig)
+    for config in (EVOLUTION, MERGING):
+        assert isinstance(experiment_of(config), TaskExperiment)
+        assert experiment_of(config).has_data and experiment_of(config).without_data
+    assert not isinstance(experiment_of(averaging), TaskExperiment)
 
 
 def test_the_configs_of_the_book():

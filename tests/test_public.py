@@ -37,6 +37,9 @@ def test_a_module_says_what_it_is_for(module):
 def test_every_module_names_what_it_offers():
     # What stands behind `make book` and `make notebooks` is offered by safecross.book.
     inner = {"safecross.chapters", "safecross.pairing"}
+    # And these only enter what they find.
+    pages = ("beyond", "landing", "populations", "replication", "verdicts")
+    inner |= {f"safecross.findings.{page}" for page in pages}
     assert {module for module, _ in NAMES} >= set(MODULES) - inner
 
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from safecross import Network, evaluate, initialise, load_data, stack, train
-from safecross.training import _adam, _gradient, _minibatches, training_operations
+from safecross.training import Trainer, _adam, _gradient, _minibatches, training_operations
 
 
 @pytest.fixture
@@ -243,3 +243,21 @@ def test_the_published_networks_saw_these_minibatches():
     stream = int(np.random.SeedSequence([7, 2]).generate_state(1, np.uint64)[0])
     order = torch.randperm(50, generator=torch.Generator().manual_seed(stream // 2))
     assert torch.equal(torch.cat(list(_minibatches(50, 16, [7], 2, False, "cpu"))), order)
+
+
+def test_a_trainer_goes_on_from_other_networks(make_examples):
+    x, y = make_examples(60, 4), torch.arange(60) % 3
+    start = initialise([4, 5, 3], [0, 1])
+    trainer = Trainer(start, x, y, [0, 1])
+    trainer.epoch(0)
+    trained = trainer.network
+    expected = train(x, y, (5,), [0, 1], epochs=1)
+    assert all(torch.equal(a, b) for a, b in zip(trained.weights, expected.weights, strict=True))
+    # Adam's moments stay after a shift, and are 0 after a replacement: another step follows.
+    ends = []
+    for move in (trainer.shift, trainer.replace):
+        move(start)
+        assert torch.equal(trainer.network.weights[0], start.weights[0])
+        trainer.epoch(0)
+        ends.append(trainer.network.weights[0])
+    assert torch.equal(ends[1], trained.weights[0]) and not torch.equal(ends[0], ends[1])

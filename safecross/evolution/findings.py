@@ -51,10 +51,16 @@ RATES = (0.0, 0.25, 1.0)
 #: What networks become that are trained side by side: compared with aligning once.
 COMPARED = ("never", "always", "same", "pull", "single", "ensemble", "soup", "aligned soup")
 
-#: How networks are related, the least first.
+#: How networks are related: trained or evolved apart;
 STRANGERS = "strangers"
+
+#: until they are averaged for the first time;
 FIRST = "strangers at first, relatives later"
+
+#: by descent, but their neurons were put in another order;
 SCRAMBLED = "relatives in random orders"
+
+#: by descent, their neurons in one order.
 RELATIVES = "relatives"
 
 _MERGED = (
@@ -198,6 +204,15 @@ def merged(record: Record, t: float = 0.5, column: str = "score") -> pd.DataFram
     """Return the children of an experiment on merging at one t: a row a pair, a column a way.
 
     The column ``parents`` is the mean of both parents' scores, 0 of their distances.
+
+    Parameters
+    ----------
+    record : Record
+        Of `merging_config`.
+    t : float
+        Share of the second parent.
+    column : {"score", "distance"}
+        What is returned.
     """
     rows = record.tables["children"]
     table = rows[rows["t"] == t].pivot(index="pair", columns="way", values=column)

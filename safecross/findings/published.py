@@ -151,7 +151,15 @@ def in_points(found: Interval) -> str:
 
 
 def ahead_by(record: Record, first: str, second: str) -> Interval:
-    """Return by how much an operator's offspring are more accurate than another's."""
+    """Return by how much an operator's offspring are more accurate than another's.
+
+    Parameters
+    ----------
+    record : Record
+        Of pairs.
+    first, second : str
+        Operators.
+    """
     accuracy = record.at(0.5, "accuracy")
     return interval(accuracy[first] - accuracy[second])
 
@@ -162,7 +170,15 @@ def bullets(*items: str) -> str:
 
 
 def mean_of(table: pd.DataFrame, dataset: str, child: str, column: str) -> float:
-    """Return the mean of a column of the measured reasons, for one data set and child."""
+    """Return the mean of a column of the measured reasons.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `load_reasons` returns it.
+    dataset, child, column : str
+        Which rows, and what of them.
+    """
     return table.loc[(table["data set"] == dataset) & (table["child"] == child), column].mean()
 
 
@@ -175,7 +191,17 @@ def tally(found: Published) -> str:
 
 
 def inside(found: Published, published: int, statistic: str) -> dict[int, Interval]:
-    """Return the intervals of a count that hold the published one, by epochs."""
+    """Return the intervals of a count that hold the published one, by epochs.
+
+    Parameters
+    ----------
+    found : Published
+        The records.
+    published : int
+        The paper's count.
+    statistic : str
+        Of the records.
+    """
     counts = {n: interval(pair_totals(r, statistic)) for n, r in found.counts.items()}
     return {n: count for n, count in counts.items() if count.contains(published)}
 
