@@ -26,6 +26,7 @@ from safecross.evolution.mutation import mutate, mutate_safely, sensitivity
 from safecross.evolution.population import (
     AlignedPopulation,
     align_population,
+    check_population,
     greedy_soup,
     matched_orders,
     mean,
@@ -35,6 +36,7 @@ from safecross.evolution.population import (
     scramble,
 )
 from safecross.evolution.tasks import Classification, Evaluation, SwingUp, Task
+from safecross.repair import preactivation_statistics, renew
 
 #: Methods that find a planted permutation whatever the order they see.
 PERMUTING = [n for n, m in METHODS.items() if m.preserves_function and m.invariant]
@@ -171,6 +173,16 @@ def test_the_mean_of_aligned_copies_is_their_function(copies, x):
     aligned = align_population(mixed, x).population
     assert torch.allclose(mean(aligned)(x), copies[0](x), atol=1e-5)
     assert not torch.allclose(mean(mixed)(x), copies[0](x), atol=0.1)
+
+
+def test_statistics_are_renewed_layer_by_layer(members, x):
+    goals = preactivation_statistics(members[1], x)
+    found = preactivation_statistics(renew(members[0], goals[:2], x), x)
+    for (mean_a, deviation_a), (mean_b, deviation_b) in zip(found[:2], goals[:2], strict=True):
+        assert torch.allclose(mean_a, mean_b, atol=1e-4)
+        assert torch.allclose(deviation_a, deviation_b, atol=1e-4)
+    assert not torch.allclose(found[2][1], goals[2][1], atol=1e-2)
+    assert check_population("it", members) is members
 
 
 def test_the_repaired_mean_of_two_is_their_repaired_child(members, x):

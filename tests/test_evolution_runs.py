@@ -414,6 +414,7 @@ def test_each_arm_gets_the_step_that_its_champions_like_best():
 def test_the_family_has_twelve_comparisons(sigmas):
     config = findings.evolution_config(sigmas)
     assert len(config.arms) == 15 and config.n_runs == 20
+    assert findings.spelled("mutation", sigmas) == config.arms[0] == "mutation:sigma=0.1"
 
     def score(r, arm):
         a = parse_arm(arm)

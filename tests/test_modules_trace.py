@@ -284,6 +284,13 @@ def test_the_table_is_made_by_one_command(tmp_path, capsys, monkeypatch):
     assert import_torchvision().models.squeezenet1_1
 
 
+def test_peers_were_asked_of_the_same_models():
+    peers = table.load_peers()
+    assert set(ZOO) < set(peers.index) and len(peers) == 22
+    assert not (peers["safecross"] == "wrong").any()
+    assert peers.notna().all(axis=None)
+
+
 def test_the_published_table_of_torchvision_changes_no_function():
     models = table.load_table()
     assert {m["model"] for m in models} == set(table.builders())

@@ -9,6 +9,7 @@ import pytest
 
 from safecross import findings, store
 from safecross.book import list_chapters
+from safecross.evolution.findings import population_configs
 from safecross.findings.writing import pages as all_pages
 from safecross.modules.findings import module_configs
 from safecross.paper import published_configs
@@ -16,7 +17,12 @@ from safecross.runs import committed_folder, load_record, record_name
 
 ROOT = Path(__file__).parents[1]
 
+#: Records of pairs, and of populations.
 CONFIGS = [*published_configs(), *module_configs()]
+POPULATIONS = population_configs()
+
+#: Chapters after the sixth that train or evolve their own networks; all others read records.
+LIVE = ("15-any-model", "18-populations")
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.hash())
@@ -28,8 +34,16 @@ def test_every_published_config_has_its_whole_record(config):
     assert len(record.pairs) == config.n_pairs
 
 
+@pytest.mark.parametrize("config", POPULATIONS, ids=lambda config: config.hash())
+def test_every_record_of_populations_is_whole(config):
+    record = load_record(committed_folder() / record_name(config))
+    assert record.config == config
+    for table in record.tables.values():
+        assert len(table) and table.notna().all(axis=None)
+
+
 def test_nothing_else_is_published_and_all_is_small():
-    names = {record_name(config) for config in CONFIGS}
+    names = {record_name(config) for config in [*CONFIGS, *POPULATIONS]}
     assert {path.name for path in committed_folder().glob("*/")} == names
     size = sum(path.stat().st_size for path in committed_folder().rglob("*") if path.is_file())
     assert size < 10e6
@@ -93,8 +107,8 @@ def test_a_finding_that_no_page_shows_and_one_that_is_unknown_are_refused(pages)
 class OtherWay(findings.Published):
     """The published records with losses of SC-PwC above all others."""
 
-    def _load(self, config):
-        record = super()._load(config)
+    def load(self, config):
+        record = super().load(config)
         worst = record.curves["operator"].isin(["sc-pwc"])
         curves = record.curves.assign(
             loss=record.curves["loss"] + 9 * worst, accuracy=record.curves["accuracy"] - worst
@@ -114,8 +128,7 @@ def test_a_sentence_is_not_written_once_the_records_stop_supporting_it(name):
 
 def test_every_chapter_of_results_opens_with_its_answer(capsys):
     answers = findings.answers(ROOT)
-    # Chapter 15 trains its own networks; all others after the sixth read records.
-    results = [c for c in list_chapters() if c >= "07" and c != "15-any-model"]
+    results = [c for c in list_chapters() if c >= "07" and c not in LIVE]
     assert list(answers) == results
     for text in answers.values():
         assert re.search(r"\d", text) or "none" in text

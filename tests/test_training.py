@@ -248,10 +248,10 @@ def test_the_published_networks_saw_these_minibatches():
 def test_a_trainer_goes_on_from_other_networks(make_examples):
     x, y = make_examples(60, 4), torch.arange(60) % 3
     start = initialise([4, 5, 3], [0, 1])
-    trainer = Trainer(start, x, y, [0, 1])
+    trainer = Trainer(start, x, y, [0, 1], batch_size=10)
     trainer.epoch(0)
     trained = trainer.network
-    expected = train(x, y, (5,), [0, 1], epochs=1)
+    expected = train(x, y, (5,), [0, 1], epochs=1, batch_size=10)
     assert all(torch.equal(a, b) for a, b in zip(trained.weights, expected.weights, strict=True))
     # Adam's moments stay after a shift, and are 0 after a replacement: another step follows.
     ends = []
