@@ -176,7 +176,7 @@ plots.table(
         columns=["mutation", "least", "median", "most"],
     ),
     f"How much the outputs of {members} members change (root mean square over {len(seen)} inputs), sigma {sigma}, seed {seed}.",
-    formats=dict.fromkeys(("least", "median", "most"), "{:.3f}"),
+    formats=dict.fromkeys(("least", "median", "most"), "{:.3g}"),
     name="safe-mutation",
     fold=False,
 )

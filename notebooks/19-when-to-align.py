@@ -29,7 +29,7 @@ if "google.colab" in sys.modules and not os.path.isdir("/content/safecross"):
     sys.path.insert(0, "/content/safecross")
 
 # %% tags=["parameters"]
-t = 0.5  # share of the second parent in the table of merged champions: 0.1, 0.25, 0.4, 0.5, 0.6, 0.75 or 0.9
+t = 0.5  # share of the second parent in the table of merged champions, such as 0.25
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -48,7 +48,7 @@ merging = load_or_run(rules.merging_config(sigmas))
 say_where({"genetic algorithms": evolution, **averaging, "merged champions": merging})
 
 # %% [markdown]
-# ## The map: the less related, the more alignment is worth
+# ## The map: alignment pays between strangers and harms relatives
 #
 # Two networks are *strangers* if they were trained or evolved apart. They are *relatives* if they descend from one
 # network: then their neurons stand in one order already, unless something has put them into another.
@@ -123,7 +123,7 @@ plots.show(
 # <!-- finding populations-evolution -->
 # ## A genetic algorithm does not need alignment unless it loses the order of neurons
 #
-# The selected descend from 13 founders at the start, from 2.0 after 5 generations and from 1.0 after 20. Relatives have their neurons in one order by descent; matching them by correlation puts many elsewhere. Mutation alone scores 0.662. By the rule no crossover is higher, unaligned ones are no different, and both aligned ones are lower. Crossing whole neurons over scores 0.663 unaligned, 0.570 aligned, and 0.645 if relatives are left as they are. Alignment raises the score over that of unaligned crossover only where parents are scrambled (neuron, rate 1; arithmetic, rate 0.25; arithmetic, rate 1).
+# With mutation alone the selected descend from 13 founders at the start, from 2.0 after 5 generations and from 1.0 after 20. Relatives have their neurons in one order by descent; matching them by correlation puts many elsewhere. Its champions score 0.662. By the rule no crossover is higher, unaligned ones are no different, and both aligned ones are lower. Crossing whole neurons over scores 0.663 unaligned, 0.570 aligned, and 0.645 if relatives are left as they are. Alignment raises the score over that of unaligned crossover only where parents are scrambled (neuron, rate 1; arithmetic, rate 0.25; arithmetic, rate 1).
 # <!-- /finding -->
 #
 # Controllers of two hidden layers of 64 neurons swing up a pole: 64 members, 13 parents, 80 generations, 20 runs of each
