@@ -118,7 +118,7 @@ def _(found: Published) -> str:
         f"With mutation alone the selected descend from {founders[0]:.0f} founders at the start, from "
         f"{founders[5]:.1f} after 5 generations and from {founders[20]:.1f} after 20. Relatives have "
         "their neurons in one order by descent; matching them by correlation puts many elsewhere. "
-        f"Its champions score {_score(found, 'mutation'):.3f}. By the rule no crossover is higher, "
+        f"Champions of mutation alone score {_score(found, 'mutation'):.3f}. By the rule no crossover is higher, "
         "unaligned ones are no different, and both aligned ones are lower. Crossing whole neurons over "
         f"scores {_score(found, 'naive/neuron'):.3f} unaligned, {_score(found, kept):.3f} aligned, and "
         f"{_score(found, kept, related=True):.3f} if relatives are left as they are. {words}"
