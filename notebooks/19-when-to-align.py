@@ -61,7 +61,7 @@ panels = {
 }
 for related, frame in panels.items():
     plots.show(
-        plots.forest({related: frame}, "what alignment adds, as a share of what there was"),
+        plots.forest({related: frame}, "gain by alignment"),
         f"Alignment among {related}: accuracy or score with SC-PwC minus that without, divided by that of the parents, of "
         "a network trained alone, or of mutation alone. Means over pairs or runs with 95% bootstrap intervals.",
         "; ".join(f"{r.label}: {r.value:+.1%}" for r in frame.itertuples()),
