@@ -41,10 +41,10 @@ test-evolution: $(EVOLUTION)/.ready ## run the plug-ins for other libraries, in 
 lint: $(READY) ## check style, format and the pairing of the notebooks
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m safecross.pairing --check
+	$(PY) -m safecross.book.pairing --check
 
 notebooks: $(READY) ## make notebooks/*.ipynb from their sources, notebooks/*.py
-	$(PY) -m safecross.pairing
+	$(PY) -m safecross.book.pairing
 
 verify: $(READY) ## retrain one random pair of each main record and compare (needs the real data)
 	$(PY) -m safecross verify --pairs 1 --seed $$(date +%s)

@@ -44,16 +44,21 @@ from safecross import (
     load_data,
     train,
 )
-from safecross.config import parse_operator
-from safecross.correlation import alignment_memory
-from safecross.costs import measure_costs
-from safecross.crossover import GRID
-from safecross.linalg import product_rate
-from safecross.operators import OPERATORS
-from safecross.paper import MAIN, main_config, sc_cca
-from safecross.runs import committed_folder, machine_name, peak_memory, run
+from safecross.alignment.correlation import alignment_memory
+from safecross.alignment.operators import OPERATORS
+from safecross.alignment.spelling import parse_operator
+from safecross.crossover.curve import GRID
+from safecross.networks.linalg import product_rate
+from safecross.networks.training import training_operations
+from safecross.replication.costs import measure_costs
+from safecross.replication.paper import MAIN, main_config, sc_cca
+from safecross.runs import (
+    committed_folder,
+    machine_name,
+    peak_memory,
+    run,
+)
 from safecross.store import save_json
-from safecross.training import training_operations
 
 #: Naive crossover, bias-sort, and the paper's three: Figure 3 and Section 4.2.
 FIVE = ("naive", "bias-sort", "sc-cca", "sc-pwc", "sc-pwc-semi")

@@ -12,7 +12,14 @@ import pandas as pd
 import torch
 from playwright.sync_api import Locator, Page
 
-from safecross import Alignment, Matching, Network, crossover_curve, evaluate, interpolate
+from safecross import (
+    Alignment,
+    Matching,
+    Network,
+    crossover_curve,
+    evaluate,
+    interpolate,
+)
 
 TOLERANCE = 1e-3
 _WAIT = 10_000  # milliseconds until a figure runs
@@ -47,7 +54,7 @@ def read_crossing(data: dict) -> Crossing:
     Parameters
     ----------
     data : dict
-        The JSON of the page, as `safecross.interactive.crossing_data` makes it.
+        The JSON of the page, as `safecross.book.interactive.crossing_data` makes it.
     """
     steps, images = (zlib.decompress(base64.b64decode(data[k])) for k in ("weights", "images"))
     whole = iter(np.frombuffer(steps, "<i2"))

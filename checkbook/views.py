@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 from checkbook.axe import EXCEPTIONS, MissingToolError, fetch_axe
 from checkbook.figures import check_crossing, check_explorer, page_data, read_crossing
 from checkbook.files import SITE, Problem, list_pages
-from safecross.findings import Published
-from safecross.plots import LABELS
+from safecross.book.findings import Published
+from safecross.book.plots import LABELS
 
 WIDTHS = (1440, 390)
 MODES = ("light", "dark")

@@ -51,10 +51,10 @@ from safecross import (
     interpolate,
     load_data,
     permute,
-    plots,
 )
-from safecross.config import Config
-from safecross.pairs import train_parents
+from safecross.book import plots
+from safecross.replication.config import Config
+from safecross.replication.pairs import train_parents
 
 config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed=seed)
 

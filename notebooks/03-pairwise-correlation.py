@@ -49,11 +49,11 @@ from safecross import (
     layer_pairs,
     load_data,
     match_one_to_one,
-    plots,
     semi_match,
 )
-from safecross.config import Config
-from safecross.pairs import train_parents
+from safecross.book import plots
+from safecross.replication.config import Config
+from safecross.replication.pairs import train_parents
 
 config = Config(dataset, (width,), epochs, n_pairs=1, operators=("naive",), seed=seed)
 shown = min(n_shown, width)

@@ -55,11 +55,12 @@ from safecross import (
     match_components_by_rank,
     match_greedy,
     match_one_to_one,
-    plots,
     semi_match,
 )
-from safecross.config import Config, parse_operator
-from safecross.pairs import train_parents
+from safecross.alignment.spelling import parse_operator
+from safecross.book import plots
+from safecross.replication.config import Config
+from safecross.replication.pairs import train_parents
 
 SVCCA = f"sc-cca:directions={max(width // 2, 1)}"  # the paper's 256 of 512
 operators = [SVCCA if name == "sc-cca" else name for name in OPERATORS]

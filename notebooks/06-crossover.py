@@ -57,16 +57,17 @@ from safecross import (
     layer_pairs,
     load_data,
     load_network,
-    plots,
     train,
 )
-from safecross.analysis import summary
-from safecross.config import Config, parse_operator
-from safecross.crossover import FirstLayer
-from safecross.interactive import crossing
-from safecross.pairs import train_parents
-from safecross.paper import main_config
+from safecross.alignment.spelling import parse_operator
+from safecross.book import plots
+from safecross.book.interactive import crossing
+from safecross.crossover.curve import FirstLayer
+from safecross.replication.config import Config
+from safecross.replication.pairs import train_parents
+from safecross.replication.paper import main_config
 from safecross.runs import load_or_run
+from safecross.runs.analysis import summary
 
 SVCCA = f"sc-cca:directions={max(width // 2, 1)}"  # the paper's 256 of 512
 operators = [SVCCA if name == "sc-cca" else name for name in OPERATORS]

@@ -36,9 +36,14 @@ epochs = 0  # of training; 0: the usual number for the data set
 # %% tags=["hide-input"]
 import pandas as pd
 
-from safecross import plots
-from safecross.analysis import interval
-from safecross.results import load_records, measured_and_published, roles, say_where
+from safecross.book import plots
+from safecross.book.results import (
+    load_records,
+    measured_and_published,
+    roles,
+    say_where,
+)
+from safecross.runs.analysis import interval
 
 records = load_records(datasets, n_pairs, seed, hidden, epochs)
 say_where(records)

@@ -37,12 +37,22 @@ epochs = 0  # of training; 0: the usual number for the data set
 # %% tags=["hide-input"]
 import pandas as pd
 
-from safecross import plots
-from safecross.analysis import compare, interval, share_interval, tidy_number
-from safecross.config import parse_operator
-from safecross.paper import sc_cca
-from safecross.reasons import load_reasons
-from safecross.results import load_records, measured_and_published, roles, say_where
+from safecross.alignment.spelling import parse_operator
+from safecross.book import plots
+from safecross.book.results import (
+    load_records,
+    measured_and_published,
+    roles,
+    say_where,
+)
+from safecross.replication.paper import sc_cca
+from safecross.replication.reasons import load_reasons
+from safecross.runs.analysis import (
+    compare,
+    interval,
+    share_interval,
+    tidy_number,
+)
 
 records = load_records(datasets, n_pairs, seed, hidden, epochs, kind="sweep")
 say_where(records)

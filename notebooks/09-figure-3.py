@@ -39,9 +39,20 @@ third_pairs = 20  # pairs of parents of it
 # %% tags=["hide-input"]
 import pandas as pd
 
-from safecross import OPERATORS, barrier, plots
-from safecross.analysis import compare, count_text, interval, summary
-from safecross.results import load_records, measured_and_published, roles, say_where
+from safecross import OPERATORS, barrier
+from safecross.book import plots
+from safecross.book.results import (
+    load_records,
+    measured_and_published,
+    roles,
+    say_where,
+)
+from safecross.runs.analysis import (
+    compare,
+    count_text,
+    interval,
+    summary,
+)
 
 records = load_records(datasets, n_pairs, seed, hidden, epochs)
 say_where(records)

@@ -39,11 +39,11 @@ seed = 1  # of the parents; the published chapters before this use another
 # %% tags=["hide-input"]
 import pandas as pd
 
-from safecross import plots
-from safecross.analysis import compare, count_text, pair_totals
-from safecross.paper import RANKING_CELLS, cell_config
-from safecross.results import say_where
+from safecross.book import plots
+from safecross.book.results import say_where
+from safecross.replication.paper import RANKING_CELLS, cell_config
 from safecross.runs import load_or_run
+from safecross.runs.analysis import compare, count_text, pair_totals
 
 names = list(RANKING_CELLS) if conditions == "all" else conditions.split(",")
 cells = {

@@ -40,16 +40,21 @@ repeats = 2  # measurements of each step; the fastest counts
 import pandas as pd
 import torch
 
-from safecross import plots
-from safecross.analysis import interval
-from safecross.costs import (
+from safecross.book import plots
+from safecross.book.results import (
+    load_records,
+    measured_and_published,
+    roles,
+    say_where,
+)
+from safecross.replication.costs import (
     fit_exponents,
     load_benchmark,
     measure_costs,
     predicted_exponents,
     training_share,
 )
-from safecross.results import load_records, measured_and_published, roles, say_where
+from safecross.runs.analysis import interval
 
 records = load_records(datasets, n_pairs, seed)
 say_where(records)

@@ -37,12 +37,12 @@ seed = 0  # of the parents
 # %% tags=["hide-input"]
 import pandas as pd
 
-from safecross import plots
-from safecross.analysis import compare, interval, tidy_number
-from safecross.paper import sc_cca, variant_config, variants
-from safecross.reasons import load_reasons
-from safecross.results import load_records, say_where, split_names
+from safecross.book import plots
+from safecross.book.results import load_records, say_where, split_names
+from safecross.replication.paper import sc_cca, variant_config, variants
+from safecross.replication.reasons import load_reasons
 from safecross.runs import load_or_run
+from safecross.runs.analysis import compare, interval, tidy_number
 
 main = load_records(datasets, n_pairs, seed)
 sweep = load_records(datasets, n_pairs, seed, kind="sweep")

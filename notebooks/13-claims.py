@@ -35,9 +35,14 @@ seed = 0  # of the whole experiment
 # %% tags=["hide-input"]
 import pandas as pd
 
-from safecross import plots
-from safecross.claims import VERDICTS, judge_claims
-from safecross.results import load_records, measured_and_published, roles, say_where
+from safecross.book import plots
+from safecross.book.results import (
+    load_records,
+    measured_and_published,
+    roles,
+    say_where,
+)
+from safecross.replication.claims import VERDICTS, judge_claims
 
 main = load_records(datasets, n_pairs, seed)
 sweep = load_records(datasets, n_pairs, seed, kind="sweep")
@@ -119,7 +124,7 @@ plots.table(
 #
 # </details>
 #
-# **2.** Pick a rule that you find too kind or too strict, change it in `safecross/claims.py`, and run this chapter again.
+# **2.** Pick a rule that you find too kind or too strict, change it in `safecross/replication/claims.py`, and run this chapter again.
 #
 # <details><summary>Answer</summary>
 #

@@ -37,9 +37,9 @@ cores = 1000  # cores to spread them over
 import pandas as pd
 from IPython.display import Markdown, display
 
-from safecross import plots
-from safecross.costs import load_benchmark, project
-from safecross.results import load_records, say_where
+from safecross.book import plots
+from safecross.book.results import load_records, say_where
+from safecross.replication.costs import load_benchmark, project
 
 records = load_records(datasets, n_pairs, seed)
 benchmark = load_benchmark()
@@ -96,7 +96,7 @@ plots.table(
 # ```python
 # from dask_jobqueue import SLURMCluster
 # from safecross.runs import run
-# from safecross.paper import main_config
+# from safecross.replication.paper import main_config
 #
 # if __name__ == "__main__":
 #     cluster = SLURMCluster(

@@ -40,7 +40,7 @@ import torch
 from IPython.display import Markdown
 
 import safecross
-from safecross import plots
+from safecross.book import plots
 from safecross.modules import Move, Permutation, reestimate
 from safecross.modules.config import ModuleConfig
 from safecross.modules.pairs import ModulePairs, images

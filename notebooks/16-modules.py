@@ -33,12 +33,12 @@ t = 0.5  # crossover point of the tables: 0.2, 0.35, 0.5, 0.65 or 0.8
 # %% tags=["hide-input"]
 import pandas as pd
 
-from safecross import plots
-from safecross.analysis import interval
+from safecross.book import plots
+from safecross.book.results import say_where
 from safecross.modules.config import REESTIMATED
 from safecross.modules.findings import MODULES, orders, shares
-from safecross.results import say_where
 from safecross.runs import load_or_run
+from safecross.runs.analysis import interval
 
 records = {name: load_or_run(config) for name, config in MODULES.items()}
 say_where(records)

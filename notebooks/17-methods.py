@@ -34,13 +34,13 @@ seed = 0  # of the whole experiment
 import pandas as pd
 from IPython.display import Markdown
 
-from safecross import plots
-from safecross.analysis import against_all
-from safecross.config import parse_operator, split_after
-from safecross.paper import methods_config
-from safecross.registry import METHODS
-from safecross.results import say_where, split_names
+from safecross.alignment.registry import METHODS
+from safecross.alignment.spelling import parse_operator, split_after
+from safecross.book import plots
+from safecross.book.results import say_where, split_names
+from safecross.replication.paper import methods_config
 from safecross.runs import load_or_run
+from safecross.runs.analysis import against_all
 
 records = {name: load_or_run(methods_config(name, n_pairs, seed)) for name in split_names(datasets)}
 say_where(records)

@@ -39,9 +39,15 @@ seed = 0  # of everything below
 import pandas as pd
 import torch
 
-from safecross import function_difference, plots, stack
+from safecross import function_difference, stack
+from safecross.book import plots
 from safecross.evolution.arms import parse_arm
-from safecross.evolution.genetic import COLUMNS, advance, begin, champion
+from safecross.evolution.genetic import (
+    COLUMNS,
+    advance,
+    begin,
+    champion,
+)
 from safecross.evolution.mating import RECOMBINATIONS, mate
 from safecross.evolution.mutation import mutate, mutate_safely
 from safecross.evolution.population import align_population, mean, scramble

@@ -34,11 +34,11 @@ t = 0.5  # share of the second parent in the table of merged champions, such as 
 # %% tags=["hide-input"]
 import pandas as pd
 
-from safecross import plots
-from safecross.analysis import interval
+from safecross.book import plots
+from safecross.book.results import say_where
 from safecross.evolution import findings as rules
-from safecross.results import say_where
 from safecross.runs import load_or_run
+from safecross.runs.analysis import interval
 
 tuning = load_or_run(rules.tuning_config())
 sigmas = rules.tuned(tuning)

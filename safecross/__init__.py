@@ -4,20 +4,18 @@ A reimplementation of Uriot and Izzo, "Safe Crossover of Neural Networks Through
 Alignment" (GECCO 2020), whose sections the modules follow.
 """
 
-from . import pairs as _pairs
-from .activations import activations
-from .alignment import Alignment, function_difference, permute
-from .cca import CCA, BartlettTest, bartlett_test, cca, cca_of_pair
-from .correlation import LayerPair, correlation
-from .crossover import GRID, Curve, FirstLayer, barrier
-from .data import DataError, Dataset, load_data
-from .evolution import averaging as _averaging
-from .evolution import merging as _merging
-from .evolution import runs as _evolution
-from .frankwolfe import FrankWolfe
-from .front import align, crossover_curve, interpolate
-from .many import match_cyclic, merge_many
-from .matching import (
+from .alignment.activations import activations
+from .alignment.alignment import Alignment, function_difference, permute
+from .alignment.cca import (
+    CCA,
+    BartlettTest,
+    bartlett_test,
+    cca,
+    cca_of_pair,
+)
+from .alignment.correlation import LayerPair, correlation
+from .alignment.frankwolfe import FrankWolfe
+from .alignment.matching import (
     LEFTOVER,
     Matching,
     complete,
@@ -27,23 +25,59 @@ from .matching import (
     match_one_to_one,
     semi_match,
 )
-from .metrics import SOFTMAX, accuracy, cross_entropy, evaluate
-from .modules import Move, Spec, assert_function_preserved, load_spec, trace
+from .alignment.operators import align_layers, layer_pairs
+from .alignment.rebasin import SinkhornRebasin
+from .alignment.registry import (
+    METHODS,
+    OPERATORS,
+    Method,
+    Operator,
+    get_operator,
+)
+from .alignment.responses import MontanaDavis, Random
+from .alignment.soft import CcaMerge, HardCca
+from .alignment.sparse import Lasso
+from .alignment.ste import StraightThrough
+from .alignment.transport import OptimalTransport
+from .alignment.weights import WeightMatching
+from .alignment.zipit import ZipIt
+from .crossover.curve import (
+    GRID,
+    Curve,
+    FirstLayer,
+    barrier,
+)
+from .crossover.repair import ensemble_curve, repair
+from .data import DataError, Dataset, load_data
+from .evolution import averaging as _averaging
+from .evolution import merging as _merging
+from .evolution import runs as _evolution
+from .front import align, crossover_curve, interpolate
+from .modules import (
+    Move,
+    Spec,
+    assert_function_preserved,
+    load_spec,
+    trace,
+)
 from .modules import pairs as _pairs_of_modules
-from .network import Network, check_same_architecture, initialise, load_network, stack
-from .operators import align_layers, layer_pairs
-from .rebasin import SinkhornRebasin
-from .registry import METHODS, OPERATORS, Method, Operator, get_operator
-from .repair import ensemble_curve, repair
-from .responses import MontanaDavis, Random
-from .soft import CcaMerge, HardCca
-from .sparse import Lasso
-from .ste import StraightThrough
+from .modules.many import match_cyclic, merge_many
+from .networks.metrics import (
+    SOFTMAX,
+    accuracy,
+    cross_entropy,
+    evaluate,
+)
+from .networks.network import (
+    Network,
+    check_same_architecture,
+    initialise,
+    load_network,
+    stack,
+)
+from .networks.training import train
+from .replication import pairs as _pairs
 from .store import DamagedFile, StoreError
-from .training import train
-from .transport import OptimalTransport
-from .weights import WeightMatching
-from .zipit import ZipIt
 
 __version__ = "0.1.0"
 

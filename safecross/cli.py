@@ -8,15 +8,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__, checks, config, costs, data, engine, paper, runs
-from .alignment import Alignment
-from .crossover import interpolate
+from . import (
+    __version__,
+    checks,
+    data,
+    runs,
+)
+from .alignment.alignment import Alignment
+from .alignment.operators import align, as_method
+from .alignment.registry import METHODS, OPERATORS, get_operator
+from .alignment.spelling import literal, parse_operator
+from .crossover.curve import interpolate
 from .evolution.findings import population_configs
-from .metrics import evaluate
 from .modules.findings import module_configs
-from .network import Network, load_network
-from .operators import align, as_method
-from .registry import METHODS, OPERATORS, get_operator
+from .networks.metrics import evaluate
+from .networks.network import Network, load_network
+from .replication import config, costs, paper
+from .runs import engine
 from .runs.folder import load_checked
 from .store import DamagedFile
 
@@ -213,7 +221,7 @@ def _crossover(options) -> None:
     output = Path(options.output)
     if output.exists() and not options.overwrite:
         raise _Mistake(f"{output} exists already; give --overwrite to replace it")
-    name, settings = config.parse_operator(options.operator)
+    name, settings = parse_operator(options.operator)
     if options.model:
         _crossover_modules(options, name, settings)
         return
@@ -614,11 +622,11 @@ def _add_book(commands) -> None:
 def _book(options) -> int:
     # The book's packages are an extra: the other commands work without them.
     try:
-        from . import book
+        from .book import build as book
     except ImportError as error:
         raise _Mistake(f"{error}: pip install 'safecross[book]' for the book") from error
 
-    values = {name: config.literal(value) for name, value in options.parameter}
+    values = {name: literal(value) for name, value in options.parameter}
     try:
         page = book.make_book(
             options.profile, only=options.only, parameters=values, build=not options.no_build

@@ -2,7 +2,9 @@
 
 from torch import nn
 
-from . import crossover, modules, operators
+from . import modules
+from .alignment import operators
+from .crossover import curve as crossover
 
 __all__ = ["align", "crossover_curve", "interpolate"]
 
@@ -32,7 +34,7 @@ def align(theta, other=None, x=None, operator="sc-pwc", *, y=None, to=None, spec
     Returns
     -------
     Alignment or Move
-        Of networks `safecross.operators.align`; of modules `safecross.modules.align`.
+        Of networks `safecross.alignment.operators.align`; of modules `safecross.modules.align`.
 
     Raises
     ------

@@ -10,8 +10,13 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from safecross import Network, initialise
-from safecross.config import Config
-from safecross.runs import Record, load_record, machine, run
+from safecross.replication.config import Config
+from safecross.runs import (
+    Record,
+    load_record,
+    machine,
+    run,
+)
 
 settings.register_profile(
     "safecross",

@@ -6,9 +6,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safecross import Alignment, Matching, Network, function_difference, permute, stack
-from safecross.alignment import mix
-from safecross.maps import Linear, Permutation, Selection
+from safecross import (
+    Alignment,
+    Matching,
+    Network,
+    function_difference,
+    permute,
+    stack,
+)
+from safecross.alignment.alignment import mix
+from safecross.alignment.maps import Linear, Permutation, Selection
 
 
 def random_lists(theta: Network, seed: int) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from safecross.analysis import (
+from safecross.runs.analysis import (
     Comparison,
     Interval,
     against_all,

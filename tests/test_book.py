@@ -12,8 +12,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 import safecross
-from safecross import book
-from safecross.book import (
+from safecross.book import build as book
+from safecross.book.build import (
     BookError,
     ChapterError,
     ParameterError,
@@ -29,7 +29,7 @@ from safecross.book import (
     make_book,
     plan_parameters,
 )
-from safecross.pairing import pair_notebooks
+from safecross.book.pairing import pair_notebooks
 
 ROOT = Path(__file__).parents[1]
 DECLARED = {"dataset": "mnist", "epochs": 5, "rate": 1e-3, "resume": True}

@@ -11,8 +11,14 @@ from scipy.linalg import eigh, solve_triangular
 from scipy.stats import chi2
 from sklearn.cross_decomposition import CCA as SklearnCCA
 
-from safecross import CCA, LayerPair, bartlett_test, cca, cca_of_pair
-from safecross.cca import PENALTIES, WEIGHTS, check_cca_options
+from safecross import (
+    CCA,
+    LayerPair,
+    bartlett_test,
+    cca,
+    cca_of_pair,
+)
+from safecross.alignment.cca import PENALTIES, WEIGHTS, check_cca_options
 
 N = 200
 

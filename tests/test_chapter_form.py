@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from safecross.chapters import list_pages
-from safecross.findings import answers
-from safecross.pairing import to_notebook
+from safecross.book.chapters import list_pages
+from safecross.book.findings import answers
+from safecross.book.pairing import to_notebook
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"

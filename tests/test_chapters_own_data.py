@@ -7,7 +7,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from safecross.book import chapter_parameters, execute_chapter, list_chapters
+from safecross.book.build import chapter_parameters, execute_chapter, list_chapters
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = [chapter for chapter in list_chapters() if chapter < "07"]

@@ -7,8 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from safecross.claims import CLAIMS, VERDICTS, Claim, _best_child_beats_parents, judge_claims
-from safecross.paper import sc_cca
+from safecross.replication.claims import (
+    CLAIMS,
+    VERDICTS,
+    Claim,
+    _best_child_beats_parents,
+    judge_claims,
+)
+from safecross.replication.paper import sc_cca
 
 HOLDS, FAILS, OPEN = VERDICTS
 CHAPTERS = Path(__file__).parents[1] / "notebooks"

@@ -546,7 +546,7 @@ def test_ctrl_c_is_one_line_too(runs, own_data, capsys, monkeypatch):
 
 
 def test_the_book_gets_its_options(capsys, monkeypatch):
-    from safecross import book
+    from safecross.book import build as book
 
     calls = []
     monkeypatch.setattr(book, "make_book", lambda *a, **k: calls.append((a, k)) or "index.html")

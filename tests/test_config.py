@@ -9,19 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safecross.config import (
-    AFTER,
-    ALIGN_SPLITS,
-    INPUTS,
-    PRODUCTS,
-    Config,
-    literal,
-    network_seed,
-    parse_operator,
-    split_after,
-)
-from safecross.crossover import GRID
-from safecross.metrics import SOFTMAX
+from safecross.alignment.spelling import AFTER, literal, parse_operator, split_after
+from safecross.crossover.curve import GRID
+from safecross.networks.metrics import SOFTMAX
+from safecross.replication.config import ALIGN_SPLITS, INPUTS, PRODUCTS, Config
+from safecross.runs.config import network_seed
 
 BASE = Config("mnist5k", (16, 8), 2, 3, ("naive", "sc-cca:directions=4"))
 

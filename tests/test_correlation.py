@@ -8,10 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safecross import LayerPair, cca, cca_of_pair, correlation
+from safecross import (
+    LayerPair,
+    cca,
+    cca_of_pair,
+    correlation,
+)
 
 # The function of the same name hides the module.
-correlation_module = sys.modules["safecross.correlation"]
+correlation_module = sys.modules["safecross.alignment.correlation"]
 
 
 def draw(n: int, p: int, seed: int = 0) -> np.ndarray:

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from safecross import DamagedFile, costs
-from safecross.costs import (
+from safecross import DamagedFile
+from safecross.networks.training import training_operations
+from safecross.replication import costs
+from safecross.replication.costs import (
     bfloat16_effect,
     fit_exponents,
     load_benchmark,
@@ -18,7 +20,6 @@ from safecross.costs import (
     training_share,
 )
 from safecross.runs import PRODUCT_SIZE, tasks
-from safecross.training import training_operations
 
 STEPS = {
     "correlation matrix",

@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import chi2
 from statsmodels.multivariate.cancorr import CanCorr
 
-from safecross import LayerPair, load_data, load_network, pairs
-from safecross.config import Config
+from safecross import LayerPair, load_data, load_network
+from safecross.replication import pairs
+from safecross.replication.config import Config
 
 #: Operators with the views that CCA sees: how many principal directions, standardised or not.
 VIEWS = {

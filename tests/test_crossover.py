@@ -15,11 +15,11 @@ from safecross import (
     align,
     barrier,
     cross_entropy,
-    crossover,
     crossover_curve,
     evaluate,
     interpolate,
 )
+from safecross.crossover import curve as crossover
 
 WIDTHS = [(4, 3), (4, 5, 3), (4, 5, 6, 3), (4, 5, 2, 6, 3)]
 each_widths = pytest.mark.parametrize("widths", WIDTHS, ids=str)

@@ -14,7 +14,12 @@ from safecross.data.arrays import (
     order_arrays,
     read_npz,
 )
-from safecross.data.catalogue import KNOWN, check_known, find_known, find_places
+from safecross.data.catalogue import (
+    KNOWN,
+    check_known,
+    find_known,
+    find_places,
+)
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import joblib
 import pytest
 from distributed import LocalCluster
 
-from safecross import StoreError, engine
+from safecross import StoreError
 from safecross.cli import main
-from safecross.config import Config
-from safecross.engine import BACKENDS
-from safecross.runs import machine, record_name, run
+from safecross.replication.config import Config
+from safecross.runs import engine, machine, record_name, run
+from safecross.runs.engine import BACKENDS
 
 TABLES = ("curves", "pairs", "statistics")
 

@@ -9,7 +9,17 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from safecross import METHODS, Network, align, initialise, interpolate, load_data, repair, stack
+from safecross import (
+    METHODS,
+    Network,
+    align,
+    initialise,
+    interpolate,
+    load_data,
+    repair,
+    stack,
+)
+from safecross.crossover.repair import preactivation_statistics, renew
 from safecross.evolution import tasks
 from safecross.evolution.arms import SAFE, Arm, parse_arm
 from safecross.evolution.genetic import (
@@ -21,7 +31,12 @@ from safecross.evolution.genetic import (
     champion,
     effective_rank,
 )
-from safecross.evolution.mating import RECOMBINATIONS, mate, partners, recombined
+from safecross.evolution.mating import (
+    RECOMBINATIONS,
+    mate,
+    partners,
+    recombined,
+)
 from safecross.evolution.mutation import mutate, mutate_safely, sensitivity
 from safecross.evolution.population import (
     AlignedPopulation,
@@ -35,8 +50,12 @@ from safecross.evolution.population import (
     repaired_mean,
     scramble,
 )
-from safecross.evolution.tasks import Classification, Evaluation, SwingUp, Task
-from safecross.repair import preactivation_statistics, renew
+from safecross.evolution.tasks import (
+    Classification,
+    Evaluation,
+    SwingUp,
+    Task,
+)
 
 #: Methods that find a planted permutation whatever the order they see.
 PERMUTING = [n for n, m in METHODS.items() if m.preserves_function and m.invariant]

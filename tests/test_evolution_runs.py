@@ -15,16 +15,31 @@ import pandas as pd
 import pytest
 import torch
 
-from safecross import StoreError, initialise, interpolate, repair, store
+from safecross import (
+    StoreError,
+    initialise,
+    interpolate,
+    repair,
+    store,
+)
 from safecross.cli import main
-from safecross.config import BaseConfig
 from safecross.evolution import findings
 from safecross.evolution.arms import parse_arm
 from safecross.evolution.averaging import POLICIES, Averaging, AveragingConfig
 from safecross.evolution.genetic import COLUMNS, advance, begin
-from safecross.evolution.merging import Merging, MergingConfig, behaviour_distance, parse_way
+from safecross.evolution.merging import (
+    Merging,
+    MergingConfig,
+    behaviour_distance,
+    parse_way,
+)
 from safecross.evolution.population import align_population, mean
-from safecross.evolution.runs import SWING_UP, EvolutionConfig, EvolutionRuns, TaskExperiment
+from safecross.evolution.runs import (
+    SWING_UP,
+    EvolutionConfig,
+    EvolutionRuns,
+    TaskExperiment,
+)
 from safecross.runs import (
     config_from_dict,
     experiment_of,
@@ -35,6 +50,7 @@ from safecross.runs import (
     run,
     verify,
 )
+from safecross.runs.config import BaseConfig
 
 ARMS = ("mutation", "naive/neuron:scramble=1", "sc-pwc/arithmetic")
 

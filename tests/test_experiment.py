@@ -28,12 +28,13 @@ from safecross import (
     interpolate,
     load_data,
     load_network,
-    pairs,
     store,
     train,
 )
-from safecross.config import Config, network_seed, parse_operator
-from safecross.pairs import train_parents
+from safecross.alignment.spelling import parse_operator
+from safecross.replication import pairs
+from safecross.replication.config import Config
+from safecross.replication.pairs import train_parents
 from safecross.runs import (
     committed_folder,
     fingerprint,
@@ -51,6 +52,7 @@ from safecross.runs import (
     runs_folder,
     verify,
 )
+from safecross.runs.config import network_seed
 
 # What must not differ by a byte; only the seconds in timings.parquet may.
 TABLES = ("curves", "pairs", "statistics")

@@ -24,14 +24,26 @@ import psutil
 import pytest
 import torch
 
-from safecross import DataError, StoreError, engine, load_data, load_network, store
-from safecross.chapters import BookError, chapter_parameters, load_profile, plan_parameters
+from safecross import (
+    DataError,
+    StoreError,
+    load_data,
+    load_network,
+    store,
+)
+from safecross.book.chapters import (
+    BookError,
+    chapter_parameters,
+    load_profile,
+    plan_parameters,
+)
 from safecross.cli import main
-from safecross.config import Config
-from safecross.memory import pair_memory
+from safecross.replication.config import Config
+from safecross.replication.memory import pair_memory
 from safecross.runs import (
     Record,
     committed_folder,
+    engine,
     experiment_of,
     list_records,
     load_or_run,
@@ -365,7 +377,7 @@ def test_the_memory_announced_is_enough_and_not_far_more(small_config, tmp_path,
     together = 2 if name == "together" else 1
     code = f"""
 from safecross.runs import machine, run
-from safecross.config import Config
+from safecross.replication.config import Config
 machine.product_rate = lambda *_, **__: 1e9
 config = Config.from_dict({config.to_dict()})
 run(config, workers=1, folder="runs", together={together})

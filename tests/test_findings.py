@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from safecross import paper
-from safecross.findings.published import (
+from safecross.book.findings.published import (
     FINDINGS,
     PICTURE,
     Published,
@@ -24,7 +23,8 @@ from safecross.findings.published import (
     parents_of,
     tally,
 )
-from safecross.findings.writing import pages
+from safecross.book.findings.writing import pages
+from safecross.replication import paper
 from safecross.runs import committed_folder
 
 ROOT = committed_folder().parents[1]

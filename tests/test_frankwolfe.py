@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from safecross import METHODS, FrankWolfe, align, permute
-from safecross.frankwolfe import MixedWeights, _length, assigned, frank_wolfe
-from safecross.states import spec_of_network, state_of
+from safecross import (
+    METHODS,
+    FrankWolfe,
+    align,
+    permute,
+)
+from safecross.alignment.frankwolfe import (
+    MixedWeights,
+    _length,
+    assigned,
+    frank_wolfe,
+)
+from safecross.networks.states import spec_of_network, state_of
 
 
 def states(*networks):

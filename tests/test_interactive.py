@@ -11,10 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from safecross import Network, align, crossover_curve, interactive, numbering
-from safecross.interactive import crossing_data, explorer_data, explorer_html, quantise
-from safecross.paper import main_config
-from safecross.plots import colour
+from safecross import Network, align, crossover_curve
+from safecross.book import interactive, numbering
+from safecross.book.interactive import (
+    crossing_data,
+    explorer_data,
+    explorer_html,
+    quantise,
+)
+from safecross.book.plots import colour
+from safecross.replication.paper import main_config
 from safecross.runs import load_or_run
 
 SHAPE = (6, 5)

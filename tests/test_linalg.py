@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from safecross import linalg
-from safecross.linalg import affine, product, product_rate
+from safecross.networks import linalg
+from safecross.networks.linalg import affine, product, product_rate
 
 SHAPES = [((1, 1), (1, 1)), ((5, 7), (7, 3)), ((64, 1), (1, 9)), ((4, 5, 7), (4, 7, 3))]
 

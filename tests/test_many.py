@@ -18,7 +18,7 @@ from safecross import (
     trace,
     train,
 )
-from safecross.many import (
+from safecross.modules.many import (
     _climbed,
     _compared,
     _Mixed,
@@ -27,7 +27,7 @@ from safecross.many import (
     merge_many,
     pairwise_similarity,
 )
-from safecross.states import spec_of_network, state_of
+from safecross.networks.states import spec_of_network, state_of
 
 both = pytest.mark.parametrize("method", [merge_many, match_cyclic])
 by = pytest.mark.parametrize("examples", [False, True], ids=["weights", "activations"])

@@ -18,9 +18,9 @@ from safecross import (
     trace,
     train,
 )
-from safecross.config import Config
-from safecross.memory import pair_memory
-from safecross.problem import Problem
+from safecross.alignment.problem import Problem
+from safecross.replication.config import Config
+from safecross.replication.memory import pair_memory
 
 each = pytest.mark.parametrize("name", METHODS)
 SOFT = [name for name, entry in METHODS.items() if entry.soft]

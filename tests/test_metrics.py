@@ -6,7 +6,13 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss
 from torch.nn import functional
 
-from safecross import SOFTMAX, accuracy, cross_entropy, evaluate, stack
+from safecross import (
+    SOFTMAX,
+    accuracy,
+    cross_entropy,
+    evaluate,
+    stack,
+)
 
 
 @pytest.fixture

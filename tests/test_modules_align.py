@@ -9,14 +9,29 @@ from torch.utils.data import DataLoader, TensorDataset
 from zoo import Of, grouped_resnet
 
 import safecross
-from safecross import METHODS, LayerPair, Move, Network, Spec, align, load_data, trace
-from safecross.maps import indices_of, move_axis, move_state
-from safecross.modules import Linear, Permutation, Scaling, Selection, group_pairs
+from safecross import (
+    METHODS,
+    LayerPair,
+    Move,
+    Network,
+    Spec,
+    align,
+    load_data,
+    trace,
+)
+from safecross.alignment.maps import indices_of, move_axis, move_state
+from safecross.modules import (
+    Linear,
+    Permutation,
+    Scaling,
+    Selection,
+    group_pairs,
+)
 from safecross.modules.batches import batches
 from safecross.modules.moments import Moments, StreamedPair
 from safecross.modules.proof import random_maps
-from safecross.spec import Axis, Group
-from safecross.states import network_of, state_of
+from safecross.networks.spec import Axis, Group
+from safecross.networks.states import network_of, state_of
 
 
 def mlp(seed: int, widths=(6, 9, 7, 4)) -> Network:

@@ -5,8 +5,15 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from safecross.config import parse_operator, split_after
-from safecross.modules.findings import ANSWERS, MODULES, module_configs, order, orders, shares
+from safecross.alignment.spelling import parse_operator, split_after
+from safecross.modules.findings import (
+    ANSWERS,
+    MODULES,
+    module_configs,
+    order,
+    orders,
+    shares,
+)
 
 
 def made(make_record, **accuracy):

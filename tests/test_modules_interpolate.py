@@ -11,9 +11,21 @@ from torch import nn
 
 import safecross
 from benchmarks import modules
-from safecross import align, crossover_curve, interpolate, load_data, store, trace
+from safecross import (
+    align,
+    crossover_curve,
+    interpolate,
+    load_data,
+    store,
+    trace,
+)
 from safecross.cli import main
-from safecross.modules import evaluate, load_state, reestimate, save_state
+from safecross.modules import (
+    evaluate,
+    load_state,
+    reestimate,
+    save_state,
+)
 from safecross.modules.maps import fill
 
 

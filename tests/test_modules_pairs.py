@@ -8,9 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from safecross import align, crossover_curve, load_data, trace
-from safecross.config import config_hash
-from safecross.modules import align_groups, assert_function_preserved, group_pairs, pairs
+from safecross import (
+    align,
+    crossover_curve,
+    load_data,
+    trace,
+)
+from safecross.modules import (
+    align_groups,
+    assert_function_preserved,
+    group_pairs,
+    pairs,
+)
 from safecross.modules.architectures import (
     ARCHITECTURES,
     build,
@@ -26,6 +35,7 @@ from safecross.modules.maps import Move, Permutation
 from safecross.modules.pairs import ModulePairs, images, layers
 from safecross.modules.training import OPTIMISERS, _augmented, train
 from safecross.runs import load_record, run, verify
+from safecross.runs.config import config_hash
 
 SIZES = {
     # Channels of each convolution, or widths, counted by hand.

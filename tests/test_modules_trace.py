@@ -8,14 +8,26 @@ import torch
 from torch import nn
 from zoo import RULE_MODELS, ZOO, Of, between, function, image
 
-from safecross import Spec, assert_function_preserved, initialise, load_spec, trace
+from safecross import (
+    Spec,
+    assert_function_preserved,
+    initialise,
+    load_spec,
+    trace,
+)
 from safecross.data import import_torchvision
-from safecross.modules import Move, Permutation, relative_difference, rules, table
+from safecross.modules import (
+    Move,
+    Permutation,
+    relative_difference,
+    rules,
+    table,
+)
 from safecross.modules.dims import Dim
 from safecross.modules.graph import arguments
 from safecross.modules.proof import TOLERANCE, random_maps
 from safecross.modules.table import unsettled
-from safecross.states import spec_of_network
+from safecross.networks.states import spec_of_network
 
 MODELS = {**ZOO, **RULE_MODELS}
 

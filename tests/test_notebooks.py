@@ -5,14 +5,20 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from safecross.book import (
+from safecross.book.build import (
     declared_parameters,
     list_chapters,
     list_pages,
     load_profile,
     plan_parameters,
 )
-from safecross.pairing import main, notebook_text, pair_notebooks, stale_notebooks, to_notebook
+from safecross.book.pairing import (
+    main,
+    notebook_text,
+    pair_notebooks,
+    stale_notebooks,
+    to_notebook,
+)
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "notebooks").glob("*.py"))
@@ -119,9 +125,9 @@ def test_pairing_keeps_tags_and_captions_and_makes_ids_that_last():
 
 
 def test_the_pairing_check_fails_on_a_difference_and_writes_nothing(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("safecross.pairing.stale_notebooks", lambda: [tmp_path / "01-a.ipynb"])
+    monkeypatch.setattr("safecross.book.pairing.stale_notebooks", lambda: [tmp_path / "01-a.ipynb"])
     assert main(["--check"]) == 1
     assert "01-a.ipynb" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr("safecross.pairing.stale_notebooks", list)
+    monkeypatch.setattr("safecross.book.pairing.stale_notebooks", list)
     assert main(["--check"]) == 0

@@ -21,7 +21,7 @@ def build(tmp_path):
 
     def make(*outputs: str, after: str = "") -> tuple[str, str]:
         (tmp_path / "conf.py").write_text(
-            "extensions = ['safecross.numbering']\nnumfig = True\n"
+            "extensions = ['safecross.book.numbering']\nnumfig = True\n"
             "numfig_format = {'figure': 'Figure %s', 'table': 'Table %s'}\n"
         )
         (tmp_path / "index.rst").write_text(

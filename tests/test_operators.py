@@ -30,15 +30,14 @@ from safecross import (
     match_greedy,
     match_one_to_one,
     permute,
-    registry,
     semi_match,
     stack,
 )
-from safecross.activations import activations
-from safecross.cca import cca_of_pair
-from safecross.config import parse_operator, split_after
-from safecross.correlation import alignment_memory
-from safecross.operators import (
+from safecross.alignment import registry
+from safecross.alignment.activations import activations
+from safecross.alignment.cca import cca_of_pair
+from safecross.alignment.correlation import alignment_memory
+from safecross.alignment.operators import (
     BiasSort,
     Naive,
     ScCca,
@@ -49,8 +48,9 @@ from safecross.operators import (
     as_method,
     match_layers,
 )
-from safecross.paper import published_configs
-from safecross.registry import NEEDS
+from safecross.alignment.registry import NEEDS
+from safecross.alignment.spelling import parse_operator, split_after
+from safecross.replication.paper import published_configs
 
 ROOT = Path(__file__).parents[1]
 
@@ -582,7 +582,7 @@ def test_layers_that_do_not_fit_in_memory_say_so_before_they_start(make_network,
     x = torch.rand(50, 4)
     needed = alignment_memory(50, 64) - 8 * 50 * 64
     free = SimpleNamespace(available=needed)
-    module = sys.modules["safecross.correlation"]
+    module = sys.modules["safecross.alignment.correlation"]
     monkeypatch.setattr(module.psutil, "virtual_memory", lambda: free)
     assert align(a, b, x, "sc-cca").is_one_to_one
     free.available = needed - 1

@@ -3,7 +3,7 @@
 from docutils import nodes
 from docutils.utils import new_document
 
-from safecross.pages import keep_together
+from safecross.book.pages import keep_together
 
 
 def kept(*parts) -> list[str]:

@@ -2,10 +2,12 @@
 
 import pytest
 
-from safecross.config import Config, parse_operator, split_after
-from safecross.crossover import GRID
-from safecross.operators import OPERATORS
-from safecross.paper import (
+from safecross.alignment.operators import OPERATORS
+from safecross.alignment.registry import METHODS
+from safecross.alignment.spelling import parse_operator, split_after
+from safecross.crossover.curve import GRID
+from safecross.replication.config import Config
+from safecross.replication.paper import (
     COUNT_EPOCHS,
     DIRECTIONS,
     FASHION_PAIRS,
@@ -22,7 +24,6 @@ from safecross.paper import (
     variant_config,
     variants,
 )
-from safecross.registry import METHODS
 from safecross.runs import record_name
 
 DATASETS = ("mnist", "cifar10", "mnist5k", "own.npz")

@@ -14,17 +14,18 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from safecross import Network, plots
-from safecross.matching import Matching
-from safecross.operators import OPERATORS
-from safecross.plots import (
+from safecross import Network
+from safecross.alignment.matching import Matching
+from safecross.alignment.operators import OPERATORS
+from safecross.book import plots
+from safecross.book.plots import (
     colour,
     figure,
     loss_and_accuracy,
     show,
     table,
 )
-from safecross.spec import Axis, Group, Spec
+from safecross.networks.spec import Axis, Group, Spec
 
 RNG = np.random.default_rng(0)
 SPEC = Spec(

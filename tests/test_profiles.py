@@ -7,9 +7,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from safecross.book import execute_chapter, load_profile, plan_parameters
-from safecross.chapters import chapter_parameters
-from safecross.findings import answers
+from safecross.book.build import execute_chapter, load_profile, plan_parameters
+from safecross.book.chapters import chapter_parameters
+from safecross.book.findings import answers
 
 ROOT = Path(__file__).parents[1]
 RESULTS = list(answers(ROOT))

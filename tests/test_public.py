@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 import safecross
-from safecross import LEFTOVER, BartlettTest, Curve, Operator
+from safecross import (
+    LEFTOVER,
+    BartlettTest,
+    Curve,
+    Operator,
+)
 
 TESTS = Path(__file__).parent
 MODULES = sorted(
@@ -36,10 +41,13 @@ def test_a_module_says_what_it_is_for(module):
 
 def test_every_module_names_what_it_offers():
     # What stands behind `make book` and `make notebooks` is offered by safecross.book.
-    inner = {"safecross.chapters", "safecross.pairing"}
+    inner = {"safecross.book.chapters", "safecross.book.pairing"}
     # And these only enter what they find.
     pages = ("beyond", "landing", "populations", "replication", "verdicts")
-    inner |= {f"safecross.findings.{page}" for page in pages}
+    inner |= {f"safecross.book.findings.{page}" for page in pages}
+    # Rooms only hold modules.
+    rooms = ("alignment", "book", "crossover", "networks", "replication")
+    inner |= {f"safecross.{room}" for room in rooms}
     assert {module for module, _ in NAMES} >= set(MODULES) - inner
 
 
@@ -100,7 +108,7 @@ def test_a_public_constant_is_explained(module, name):
 
 
 # What Sphinx calls, and what tests/test_book.py and test_numbering.py build pages with.
-SPHINX = {"safecross.numbering", "safecross.pages"}
+SPHINX = {"safecross.book.numbering", "safecross.book.pages"}
 
 
 @pytest.mark.parametrize("name", sorted({name for m, name in NAMES if m not in SPHINX}))

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from safecross import findings, store
-from safecross.book import list_chapters
+from safecross import store
+from safecross.book import findings
+from safecross.book.build import list_chapters
+from safecross.book.findings.writing import pages as all_pages
 from safecross.evolution.findings import population_configs
-from safecross.findings.writing import pages as all_pages
 from safecross.modules.findings import module_configs
-from safecross.paper import published_configs
+from safecross.replication.paper import published_configs
 from safecross.runs import committed_folder, load_record, record_name
 
 ROOT = Path(__file__).parents[1]

@@ -4,9 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from safecross import LayerPair, cross_entropy, match_one_to_one, store
-from safecross.reasons import chosen_and_left, load_reasons, measure_pair, softmax_parts
-from safecross.results import split_names
+from safecross import (
+    LayerPair,
+    cross_entropy,
+    match_one_to_one,
+    store,
+)
+from safecross.book.results import split_names
+from safecross.replication.reasons import (
+    chosen_and_left,
+    load_reasons,
+    measure_pair,
+    softmax_parts,
+)
 from safecross.store import DamagedFile, load_sealed
 
 

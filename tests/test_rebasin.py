@@ -8,9 +8,16 @@ import torch
 from torch import nn
 
 import safecross
-from safecross import METHODS, SinkhornRebasin, align, evaluate, interpolate, permute
-from safecross.problem import Problem
-from safecross.rebasin import OBJECTIVES, _Cost, soft_permutation
+from safecross import (
+    METHODS,
+    SinkhornRebasin,
+    align,
+    evaluate,
+    interpolate,
+    permute,
+)
+from safecross.alignment.problem import Problem
+from safecross.alignment.rebasin import OBJECTIVES, _Cost, soft_permutation
 
 
 def unrolled(entries, rounds=3000):

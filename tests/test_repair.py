@@ -14,8 +14,8 @@ from safecross import (
     load_data,
     repair,
 )
-from safecross.pairs import train_parents
-from safecross.repair import preactivation_statistics, repaired_curve
+from safecross.crossover.repair import preactivation_statistics, repaired_curve
+from safecross.replication.pairs import train_parents
 from safecross.runs import run
 
 T = (0.0, 0.25, 0.5, 1.0)

@@ -6,11 +6,22 @@ from functools import partial
 
 import pytest
 
-from safecross import paper, plots, results
-from safecross.claims import CLAIMS, judge_claims
+from safecross.book import plots, results
+from safecross.book.results import (
+    load_records,
+    measured_and_published,
+    roles,
+    say_where,
+)
 from safecross.data.catalogue import KNOWN
-from safecross.results import load_records, measured_and_published, roles, say_where
-from safecross.runs import Record, load_or_run, load_record, record_name
+from safecross.replication import paper
+from safecross.replication.claims import CLAIMS, judge_claims
+from safecross.runs import (
+    Record,
+    load_or_run,
+    load_record,
+    record_name,
+)
 
 
 @pytest.fixture

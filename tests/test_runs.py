@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from safecross import store
-from safecross.config import Config, config_hash
-from safecross.pairs import Pairs
+from safecross.replication.config import Config
+from safecross.replication.pairs import Pairs
 from safecross.runs import (
     Experiment,
     PairExperiment,
@@ -25,6 +25,7 @@ from safecross.runs import (
     verify,
 )
 from safecross.runs import experiment as protocol
+from safecross.runs.config import config_hash
 from safecross.runs.experiment import Difference, kind_of_device
 from safecross.runs.folder import check_session
 from safecross.runs.machine import one_thread, process_memory, source_hash

@@ -20,8 +20,13 @@ from safecross import (
     match_one_to_one,
     permute,
 )
-from safecross.responses import MontanaDavis, Random, response_distances
-from safecross.soft import SIMILARITIES, CcaMerge, HardCca, canonical_similarity
+from safecross.alignment.responses import MontanaDavis, Random, response_distances
+from safecross.alignment.soft import (
+    SIMILARITIES,
+    CcaMerge,
+    HardCca,
+    canonical_similarity,
+)
 
 
 @pytest.fixture

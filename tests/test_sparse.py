@@ -5,8 +5,14 @@ import pytest
 import torch
 from sklearn import linear_model
 
-from safecross import Lasso, LayerPair, align, interpolate, permute
-from safecross.sparse import _least_squares, lasso
+from safecross import (
+    Lasso,
+    LayerPair,
+    align,
+    interpolate,
+    permute,
+)
+from safecross.alignment.sparse import _least_squares, lasso
 
 
 @pytest.fixture

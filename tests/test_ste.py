@@ -19,13 +19,13 @@ from safecross import (
     load_network,
     permute,
 )
+from safecross.alignment.operators import layer_pairs
+from safecross.alignment.problem import Problem
+from safecross.alignment.ste import _slopes, middle_loss
 from safecross.cli import main
 from safecross.modules.align import align_groups, group_pairs
-from safecross.operators import layer_pairs
-from safecross.pairs import train_parents
-from safecross.problem import Problem
+from safecross.replication.pairs import train_parents
 from safecross.runs import run
-from safecross.ste import _slopes, middle_loss
 
 
 @pytest.fixture(scope="module")

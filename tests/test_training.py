@@ -7,8 +7,21 @@ import pytest
 import torch
 from torch.nn import functional
 
-from safecross import Network, evaluate, initialise, load_data, stack, train
-from safecross.training import Trainer, _adam, _gradient, _minibatches, training_operations
+from safecross import (
+    Network,
+    evaluate,
+    initialise,
+    load_data,
+    stack,
+    train,
+)
+from safecross.networks.training import (
+    Trainer,
+    _adam,
+    _gradient,
+    _minibatches,
+    training_operations,
+)
 
 
 @pytest.fixture

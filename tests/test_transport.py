@@ -17,9 +17,9 @@ from safecross import (
     permute,
     trace,
 )
-from safecross.maps import Linear
-from safecross.responses import response_distances
-from safecross.transport import (
+from safecross.alignment.maps import Linear
+from safecross.alignment.responses import response_distances
+from safecross.alignment.transport import (
     COSTS,
     DIVISIONS,
     exact_transport,

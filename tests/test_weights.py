@@ -9,17 +9,23 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 import safecross
-from safecross import METHODS, Network, align, permute, trace
-from safecross.maps import Permutation, move_state
-from safecross.spec import Axis, Group, Spec
-from safecross.states import spec_of_network, state_of
-from safecross.weights import (
+from safecross import (
+    METHODS,
+    Network,
+    align,
+    permute,
+    trace,
+)
+from safecross.alignment.maps import Permutation, move_state
+from safecross.alignment.weights import (
     WeightMatching,
     match_weights,
     neuron_slices,
     weight_similarity,
     weights_of,
 )
+from safecross.networks.spec import Axis, Group, Spec
+from safecross.networks.states import spec_of_network, state_of
 
 
 def agreement(a: Network, b: Network) -> float:

@@ -18,8 +18,8 @@ from safecross import (
     interpolate,
     layer_pairs,
 )
-from safecross.responses import _closest_first
-from safecross.zipit import merge_neurons
+from safecross.alignment.responses import _closest_first
+from safecross.alignment.zipit import merge_neurons
 
 
 def joint(pair: LayerPair) -> np.ndarray:

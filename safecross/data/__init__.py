@@ -6,7 +6,14 @@ alone, and named by a fingerprint, so that a number measured on it can be checke
 
 from .arrays import DataError
 from .download import import_torchvision
-from .load import Dataset, check_data, check_name, list_data, load_data, prepare_data
+from .load import (
+    Dataset,
+    check_data,
+    check_name,
+    list_data,
+    load_data,
+    prepare_data,
+)
 
 __all__ = [
     "DataError",

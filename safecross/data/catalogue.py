@@ -9,7 +9,12 @@ import numpy as np
 import platformdirs
 
 from ..checks import unknown
-from .arrays import DataError, content_order, describe, refuse
+from .arrays import (
+    DataError,
+    content_order,
+    describe,
+    refuse,
+)
 
 __all__ = [
     "KNOWN",

@@ -2,7 +2,13 @@
 
 from .mating import RECOMBINATIONS, mate
 from .mutation import mutate, mutate_safely
-from .population import align_population, greedy_soup, mean, repaired_mean, scramble
+from .population import (
+    align_population,
+    greedy_soup,
+    mean,
+    repaired_mean,
+    scramble,
+)
 
 __all__ = [
     "RECOMBINATIONS",

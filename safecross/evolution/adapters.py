@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .. import checks
-from ..network import initialise
+from ..networks.network import initialise
 from .layouts import Layout
 from .mating import mate
 

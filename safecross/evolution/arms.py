@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 
 from .. import checks
-from ..config import literal
-from ..registry import get_operator
+from ..alignment.registry import get_operator
+from ..alignment.spelling import literal
 from .mating import RECOMBINATIONS
 
 __all__ = ["SAFE", "Arm", "parse_arm"]

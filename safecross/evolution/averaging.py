@@ -11,14 +11,19 @@ import pandas as pd
 import torch
 
 from .. import checks
-from ..config import BaseConfig
 from ..data import load_data
-from ..metrics import accuracy, cross_entropy
-from ..network import Network, initialise
-from ..runs.experiment import Difference, Experiment, Results, register
+from ..networks.metrics import accuracy, cross_entropy
+from ..networks.network import Network, initialise
+from ..networks.training import Trainer
+from ..runs.config import BaseConfig
+from ..runs.experiment import (
+    Difference,
+    Experiment,
+    Results,
+    register,
+)
 from ..runs.folder import RunFolder
 from ..runs.record import Record
-from ..training import Trainer
 from .population import align_population, mean, repaired_mean
 
 __all__ = ["POLICIES", "Averaging", "AveragingConfig"]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .. import checks
-from ..network import Network
+from ..networks.network import Network
 from .adapters import library
 from .population import check_population
 from .tasks import Evaluation

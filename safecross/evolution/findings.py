@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from .. import paper
-from ..analysis import family, interval
+from ..replication import paper
 from ..runs import Record, load_or_run
+from ..runs.analysis import family, interval
 from .arms import parse_arm
 from .averaging import AveragingConfig
 from .merging import MergingConfig
@@ -138,7 +138,7 @@ def arm_families(record: Record) -> pd.DataFrame:
 
     Aligned with naive crossover, for each recombination and rate of scrambling; each crossover
     without scrambling with mutation alone; and leaving relatives unaligned with aligning all. The
-    rule, fixed before there was a record, is that of `safecross.analysis.family`, on the
+    rule, fixed before there was a record, is that of `safecross.runs.analysis.family`, on the
     champions' scores.
 
     Parameters
@@ -185,7 +185,7 @@ def made(record: Record, column: str = "accuracy") -> pd.DataFrame:
 def averaging_family(record: Record) -> pd.DataFrame:
     """Return how everything compares with aligning once, by accuracy, as one family.
 
-    The rule, fixed before there was a record, is that of `safecross.analysis.family`.
+    The rule, fixed before there was a record, is that of `safecross.runs.analysis.family`.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def merging_family(record: Record) -> pd.DataFrame:
     """Return how the ways to merge compare at t = 0.5, by score, as one family.
 
     Aligned with naive merging for each recombination; repaired with not repaired; and the best
-    that alignment does with the parents. The rule is that of `safecross.analysis.family`.
+    that alignment does with the parents. The rule is that of `safecross.runs.analysis.family`.
     """
     ways = record.config.ways
     rows = [(w, w.replace("sc-pwc", "naive")) for w in ways if w.startswith("sc-pwc")]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from .. import checks
-from ..network import Network, initialise
+from ..networks.network import Network, initialise
 from .arms import Arm
 from .mating import partners, recombined
 from .mutation import mutate, mutate_safely

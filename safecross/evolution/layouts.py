@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 
 from .. import checks
-from ..network import Network
+from ..networks.network import Network
 from .population import check_population
 
 __all__ = ["Layout", "population_of_tree", "tree_of_population"]

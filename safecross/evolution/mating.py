@@ -6,8 +6,8 @@ from types import MappingProxyType
 import torch
 
 from .. import checks
-from ..network import Network, check_same_architecture
-from ..registry import Method
+from ..alignment.registry import Method
+from ..networks.network import Network, check_same_architecture
 from .population import check_population, matched_orders, reorder
 
 __all__ = ["RECOMBINATIONS", "mate", "partners", "recombined"]

@@ -10,14 +10,19 @@ import pandas as pd
 import torch
 
 from .. import checks
-from ..config import BaseConfig, network_seed
-from ..network import Network, stack
-from ..repair import repair
+from ..crossover.repair import repair
+from ..networks.network import Network, stack
+from ..runs.config import BaseConfig, network_seed
 from ..runs.experiment import Difference, Results, register
 from ..runs.folder import RunFolder
 from ..runs.record import Record
 from .arms import parse_arm
-from .genetic import Setting, advance, begin, champion
+from .genetic import (
+    Setting,
+    advance,
+    begin,
+    champion,
+)
 from .mating import partners, recombined
 from .runs import TaskExperiment
 

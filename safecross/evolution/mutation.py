@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from .. import checks
-from ..network import Network
+from ..networks.network import Network
 from .population import check_population
 
 __all__ = ["mutate", "mutate_safely", "sensitivity"]

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from .. import checks
-from ..activations import activations
-from ..correlation import correlation
-from ..matching import Matching, match_one_to_one
-from ..network import Network, check_same_architecture, stack
-from ..operators import align, as_method
-from ..registry import Method
-from ..repair import preactivation_statistics, renew
+from ..alignment.activations import activations
+from ..alignment.correlation import correlation
+from ..alignment.matching import Matching, match_one_to_one
+from ..alignment.operators import align, as_method
+from ..alignment.registry import Method
+from ..crossover.repair import preactivation_statistics, renew
+from ..networks.network import Network, check_same_architecture, stack
 
 __all__ = [
     "AlignedPopulation",

@@ -15,14 +15,27 @@ import pandas as pd
 import torch
 
 from .. import checks, store
-from ..config import BaseConfig, network_seed
 from ..data import load_data
-from ..runs.experiment import Difference, Experiment, Results, fingerprint, register
+from ..networks.states import network_of, state_of
+from ..runs.config import BaseConfig, network_seed
+from ..runs.experiment import (
+    Difference,
+    Experiment,
+    Results,
+    fingerprint,
+    register,
+)
 from ..runs.folder import RunFolder
 from ..runs.record import Record
-from ..states import network_of, state_of
 from .arms import parse_arm
-from .genetic import COLUMNS, Setting, State, advance, begin, champion
+from .genetic import (
+    COLUMNS,
+    Setting,
+    State,
+    advance,
+    begin,
+    champion,
+)
 from .tasks import Classification, SwingUp, Task
 
 __all__ = ["SWING_UP", "EvolutionConfig", "EvolutionRuns", "TaskExperiment"]

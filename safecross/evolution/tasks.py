@@ -5,8 +5,8 @@ from typing import NamedTuple, Protocol
 import torch
 
 from ..data import Dataset
-from ..metrics import cross_entropy
-from ..network import Network
+from ..networks.metrics import cross_entropy
+from ..networks.network import Network
 
 __all__ = ["Classification", "Evaluation", "SwingUp", "Task"]
 

@@ -1,9 +1,27 @@
 """Any PyTorch module: its groups of axes, alignment, crossover."""
 
-from ..maps import Linear, Permutation, Scaling, Selection
-from ..spec import Axis, Fixed, Group, Spec, load_spec
+from ..alignment.maps import (
+    Linear,
+    Permutation,
+    Scaling,
+    Selection,
+)
+from ..networks.spec import (
+    Axis,
+    Fixed,
+    Group,
+    Spec,
+    load_spec,
+)
 from .align import align, align_groups, group_pairs
-from .interpolate import crossover_curve, evaluate, interpolate, load_state, reestimate, save_state
+from .interpolate import (
+    crossover_curve,
+    evaluate,
+    interpolate,
+    load_state,
+    reestimate,
+    save_state,
+)
 from .maps import Move, assert_function_preserved, relative_difference
 from .trace import trace
 

@@ -10,12 +10,18 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..correlation import LayerPair
-from ..maps import Linear, Merge, Permutation, Selection, indices_of
-from ..matching import Matching
-from ..operators import as_method, match_layers
-from ..registry import Method
-from ..spec import Axis, Spec
+from ..alignment.correlation import LayerPair
+from ..alignment.maps import (
+    Linear,
+    Merge,
+    Permutation,
+    Selection,
+    indices_of,
+)
+from ..alignment.matching import Matching
+from ..alignment.operators import as_method, match_layers
+from ..alignment.registry import Method
+from ..networks.spec import Axis, Spec
 from .batches import batches
 from .graph import Graph, read_graph, run_graph
 from .maps import Move

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from .. import checks
-from ..config import PRODUCTS, BaseConfig, config_hash, parse_operator, split_after
+from ..alignment.spelling import parse_operator, split_after
+from ..replication.config import PRODUCTS
+from ..runs.config import BaseConfig, config_hash
 from .architectures import parse_architecture
 from .training import OPTIMISERS
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..analysis import Interval, interval
 from ..runs import Record
+from ..runs.analysis import Interval, interval
 from .config import REESTIMATED, ModuleConfig
 
 __all__ = ["ANSWERS", "MODULES", "Order", "module_configs", "order", "orders", "shares"]

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .. import store
-from ..crossover import GRID, Curve
-from ..metrics import accuracy, cross_entropy
+from ..crossover.curve import GRID, Curve
+from ..networks.metrics import accuracy, cross_entropy
 from .batches import batches
 from .maps import Move, fill
 

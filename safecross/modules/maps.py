@@ -9,10 +9,10 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from .. import checks
-from ..maps import Permutation, move_state
-from ..network import Network
-from ..spec import Spec
-from ..states import network_of, state_of
+from ..alignment.maps import Permutation, move_state
+from ..networks.network import Network
+from ..networks.spec import Spec
+from ..networks.states import network_of, state_of
 from .graph import arguments
 
 __all__ = [

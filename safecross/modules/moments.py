@@ -2,7 +2,7 @@
 
 import torch
 
-from ..correlation import LayerPair
+from ..alignment.correlation import LayerPair
 
 __all__ = ["Moments", "StreamedPair"]
 

@@ -10,15 +10,16 @@ import torch
 from torch import nn
 
 from .. import store
-from ..config import network_seed, parse_operator, split_after
-from ..correlation import LayerPair
-from ..crossover import Curve
+from ..alignment.correlation import LayerPair
+from ..alignment.matching import match_one_to_one
+from ..alignment.operators import get_operator
+from ..alignment.spelling import parse_operator, split_after
+from ..crossover.curve import Curve
 from ..data import Dataset, load_data
-from ..matching import match_one_to_one
-from ..operators import get_operator
+from ..networks.spec import Spec
+from ..runs.config import network_seed
 from ..runs.experiment import Results, kind_of_device, register
 from ..runs.pairs import Clock, PairExperiment
-from ..spec import Spec
 from .align import align_groups, group_pairs
 from .architectures import build
 from .config import REESTIMATED, ModuleConfig

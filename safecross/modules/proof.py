@@ -6,8 +6,13 @@ from dataclasses import replace
 
 import torch
 
-from ..maps import Linear, Permutation, Scaling, move_state
-from ..spec import Fixed, Group, Spec
+from ..alignment.maps import (
+    Linear,
+    Permutation,
+    Scaling,
+    move_state,
+)
+from ..networks.spec import Fixed, Group, Spec
 from .graph import Graph, run_graph
 from .maps import relative_difference
 

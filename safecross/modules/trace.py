@@ -10,13 +10,31 @@ import torch
 from torch import fx, nn
 
 from .. import checks
-from ..network import Network
-from ..spec import Axis, Fixed, Group, Spec
-from ..states import spec_of_network
-from .dims import Dim, Mismatch, Place, leaves, pin, places, touch
+from ..networks.network import Network
+from ..networks.spec import (
+    Axis,
+    Fixed,
+    Group,
+    Spec,
+)
+from ..networks.states import spec_of_network
+from .dims import (
+    Dim,
+    Mismatch,
+    Place,
+    leaves,
+    pin,
+    places,
+    touch,
+)
 from .graph import Graph, read_graph
 from .proof import settle
-from .rules import RULES, Propagation, Value, elementwise
+from .rules import (
+    RULES,
+    Propagation,
+    Value,
+    elementwise,
+)
 
 __all__ = ["tied", "trace"]
 

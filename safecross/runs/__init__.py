@@ -11,8 +11,18 @@ from .experiment import (
 from .folder import RunFolder, committed_folder, runs_folder
 from .machine import machine_name, peak_memory, progress_bar
 from .pairs import PRODUCT_SIZE, PairExperiment
-from .record import Record, list_records, load_record, publish
-from .runner import load_or_run, merge, run, tasks
+from .record import (
+    Record,
+    list_records,
+    load_record,
+    publish,
+)
+from .runner import (
+    load_or_run,
+    merge,
+    run,
+    tasks,
+)
 from .verify import verify
 
 __all__ = [

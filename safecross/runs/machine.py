@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from ..linalg import product_rate
+from ..networks.linalg import product_rate
 
 __all__ = [
     "machine_name",

@@ -12,9 +12,14 @@ import pandas as pd
 import torch
 
 from .. import store
-from ..config import network_seed
+from ..runs.config import network_seed
 from . import machine
-from .experiment import Difference, Experiment, Results, kind_of_device
+from .experiment import (
+    Difference,
+    Experiment,
+    Results,
+    kind_of_device,
+)
 from .folder import RunFolder
 from .record import Record
 

@@ -10,7 +10,13 @@ import pyarrow.parquet as pq
 
 from .. import store
 from .experiment import Experiment, config_from_dict, experiment_of
-from .folder import check_session, committed_folder, copy_file, load_checked, runs_folder
+from .folder import (
+    check_session,
+    committed_folder,
+    copy_file,
+    load_checked,
+    runs_folder,
+)
 
 __all__ = ["Record", "list_records", "load_record", "publish"]
 

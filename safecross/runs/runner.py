@@ -12,11 +12,16 @@ from pathlib import Path
 import joblib
 import pandas as pd
 
-from .. import checks, engine, store
-from . import machine
+from .. import checks, store
+from . import engine, machine
 from .experiment import Experiment, experiment_of, kind_of_device
 from .folder import RunFolder, committed_folder, runs_folder
-from .machine import machine_name, one_thread, process_memory, progress_bar
+from .machine import (
+    machine_name,
+    one_thread,
+    process_memory,
+    progress_bar,
+)
 from .record import Record, load_record
 
 __all__ = ["load_or_run", "merge", "run", "tasks"]
@@ -168,7 +173,7 @@ def tasks(
 
     Examples
     --------
-    >>> from safecross.config import Config
+    >>> from safecross.replication.config import Config
     >>> config = Config("mnist", (4,), 1, 5, ("naive",))
     >>> [arguments[1] for _, arguments, _ in tasks(config, [0, 2, 3], Path("runs"), together=2)]
     [[0, 2], [3]]

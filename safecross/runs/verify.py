@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from .. import checks, engine
+from .. import checks
+from . import engine
 from .experiment import experiment_of
 from .machine import one_thread
 from .record import Record

@@ -4,8 +4,9 @@ import copy
 
 import pytest
 
-from safecross import align, interactive
-from safecross.paper import main_config
+from safecross import align
+from safecross.book import interactive
+from safecross.replication.paper import main_config
 from safecross.runs import load_or_run
 
 pytestmark = pytest.mark.browser

@@ -1,0 +1,1 @@
+"""The book: how it is built, its chapters, figures and findings."""

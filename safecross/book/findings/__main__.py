@@ -1,0 +1,8 @@
+"""``python -m safecross.book.findings``: see the package."""
+
+import sys
+
+from . import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,362 @@
+"""What chapters 15 to 17 say: any model, pairs of modules, every method."""
+
+import pandas as pd
+
+from ...modules.config import REESTIMATED
+from ...modules.findings import MODULES, order, shares
+from ...modules.table import load_peers, load_table
+from ...replication import paper
+from ...runs import Record
+from ...runs.analysis import against_all
+from ..plots import LABELS
+from .published import (
+    Published,
+    accuracy_of,
+    bullets,
+    finding,
+    loss_of,
+    must,
+    parents_of,
+)
+
+# Beyond chains of layers ------------------------------------------------------------------------
+
+
+def _modules(found: Published) -> dict[str, Record]:
+    return {name: found.load(config) for name, config in MODULES.items()}
+
+
+@finding("modules-answer")
+def _(found: Published) -> str:
+    records = _modules(found)
+    vgg, mlp = records["vgg7 on CIFAR-10"], records["mlp on MNIST"]
+    anew = f"sc-pwc{REESTIMATED}"
+    best = max(vgg.config.operators, key=lambda operator: accuracy_of(vgg, operator))
+    must(best in (anew, f"sc-pwc-greedy{REESTIMATED}"), "pairwise, with new statistics, is best")
+    must(accuracy_of(vgg, anew) > accuracy_of(vgg, "sc-pwc") + 0.1, "new statistics matter")
+    return (
+        f"**Averaged as they are, two convolutional networks for CIFAR-10 are right on "
+        f"{accuracy_of(vgg, 'naive'):.1%} of the images, which is guessing; aligned by SC-PwC on "
+        f"{accuracy_of(vgg, 'sc-pwc'):.1%}; aligned and with new batch-norm statistics on "
+        f"{accuracy_of(vgg, anew):.1%} (parents {parents_of(vgg, 'accuracy'):.1%}). SC-PwC is "
+        f"ahead with layer norms on MNIST too: naive {accuracy_of(mlp, 'naive'):.1%}, SC-CCA "
+        f"{accuracy_of(mlp, 'sc-cca'):.1%}, SC-PwC {accuracy_of(mlp, 'sc-pwc'):.1%}.**"
+    )
+
+
+@finding("modules-curves")
+def _(found: Published) -> str:
+    records = _modules(found)
+    transformer = records["transformer on MNIST"]
+    aligned = accuracy_of(transformer, "sc-pwc")
+    table = transformer.statistics
+    means = table[table["statistic"] == "mean correlation of matched pairs"]
+    means = means.groupby("layer")["value"].mean()
+    stream, heads = means["position"], means[means.index.str.contains("qkv")]
+    must(aligned < 0.5 * parents_of(transformer, "accuracy"), "transformers stay far from parents")
+    return (
+        "## Alignment mends a plain network with layer norms, but not a transformer\n\n"
+        f"Halfway between two networks with layer norms, SC-PwC reaches "
+        f"{accuracy_of(records['mlp on MNIST'], 'sc-pwc'):.1%} of the test images, the parents "
+        f"{parents_of(records['mlp on MNIST'], 'accuracy'):.1%}. Between two transformers it reaches "
+        f"{aligned:.1%} and naive crossover {accuracy_of(transformer, 'naive'):.1%}, the parents "
+        f"{parents_of(transformer, 'accuracy'):.1%}. Their neurons have few good partners: matched ones "
+        f"correlate, on average, by {stream:.2f} in the stream that all blocks share, and by only "
+        f"{heads.min():.2f} to {heads.max():.2f} within attention. There any rotation of a "
+        "head's numbers keeps the function, so a number of one network need not have a partner in the "
+        "other."
+    )
+
+
+@finding("modules-statistics")
+def _(found: Published) -> str:
+    vgg = _modules(found)["vgg7 on CIFAR-10"]
+    parts = shares(vgg)
+    alone, anew, both = (
+        parts[name].value for name in ("alignment alone", "new statistics alone", "both")
+    )
+    must(both > alone + anew, "both together bring back more than the two apart")
+    return (
+        "## Together, alignment and new statistics bring back more than the sum of each alone\n\n"
+        f"Of the accuracy that naive crossover loses, alignment alone brings back {alone:.0%}, new "
+        f"statistics alone {anew:.0%}, and both together {both:.0%}."
+    )
+
+
+@finding("modules-layers")
+def _(found: Published) -> str:
+    vgg = _modules(found)["vgg7 on CIFAR-10"]
+    losses = vgg.tables["layers"].groupby(["layer", "operator"], observed=True)["loss"].mean()
+    losses = losses.unstack()
+    for after in ("", REESTIMATED):
+        rest = losses[[f"naive{after}", f"sc-cca{after}"]].min(axis=1)
+        must((losses[f"sc-pwc{after}"] < rest).all(), "SC-PwC loses least in every layer")
+    worst = losses["naive"].idxmax()
+    row = losses.loc[worst]
+    return (
+        "## SC-PwC harms each layer least\n\n"
+        "Cross one layer over alone, and leave all others as they are in *a*: the loss says how much the "
+        f"two networks disagree there. Without new statistics, naive crossover does worst in layer "
+        f"{worst}: loss {row['naive']:.2f}, where SC-CCA has {row['sc-cca']:.2f} and SC-PwC "
+        f"{row['sc-pwc']:.2f}. In every layer SC-PwC has the lowest of the three, with new statistics and "
+        "without."
+    )
+
+
+@finding("modules-barriers")
+def _(found: Published) -> str:
+    records = _modules(found)
+    heights = {name: _barriers(record) for name, record in records.items()}
+    must(all((table > 0).all() for table in heights.values()), "the loss rises everywhere")
+    vgg, mlp, transformer = heights.values()
+    return (
+        "## The loss rises between the parents, whatever aligns them\n\n"
+        "The *barrier* is how far the loss at t = 0.5 lies above the mean of the two ends. On test images "
+        f"that of SC-PwC is {mlp['sc-pwc']:.3f} nats for mlp on MNIST and "
+        f"{vgg['sc-pwc' + REESTIMATED]:.3f} for vgg7 on CIFAR-10 with new statistics. Between transformers "
+        f"no barrier is below {transformer.min():.1f}."
+    )
+
+
+def _barriers(record: Record) -> pd.Series:
+    """Return by how much the loss halfway is above that of the ends, for each operator."""
+    loss = record.curves.groupby(["operator", "t"], observed=True)["loss"].mean().unstack()
+    return loss[0.5] - (loss[0.0] + loss[1.0]) / 2
+
+
+@finding("modules-ranking")
+def _(found: Published) -> str:
+    records = _modules(found)
+    transformer = records["transformer on MNIST"]
+    must(loss_of(transformer, "sc-cca") < loss_of(transformer, "sc-pwc"), "by loss SC-CCA is ahead")
+    lines = []
+    for name, record in records.items():
+        anew = REESTIMATED if f"sc-pwc{REESTIMATED}" in record.config.operators else ""
+        result = order(record, f"sc-pwc{anew}", f"sc-cca{anew}")
+        mean = accuracy_of(record, f"sc-pwc{anew}") - accuracy_of(record, f"sc-cca{anew}")
+        must(mean > 0, f"SC-PwC is more accurate on average on {name}")
+        expected = "undecided" if name.startswith("transformer") else "yes"
+        must(result.answer == expected, f"SC-PwC above SC-CCA on {name}: {expected}")
+        lines.append(f"in {result.wins} of {result.pairs} pairs of {name}")
+    return (
+        "## On average SC-CCA is nowhere more accurate than SC-PwC, however deep the network\n\n"
+        "The paper finds SC-CCA better on its deeper network, for CIFAR-10, and SC-PwC on the "
+        "shallow one. Here, at t = 0.5 and with new statistics where there are batch norms, SC-PwC's "
+        f"child is the more accurate one {', '.join(lines[:-1])} and {lines[-1]}. Between transformers "
+        f"the losses say otherwise: SC-CCA {loss_of(transformer, 'sc-cca'):.2f}, naive "
+        f"{loss_of(transformer, 'naive'):.2f}, SC-PwC {loss_of(transformer, 'sc-pwc'):.2f}. All of these "
+        "children are far from their parents."
+    )
+
+
+@finding("modules-short")
+def _(found: Published) -> str:
+    lines = []
+    for name, record in _modules(found).items():
+        anew = REESTIMATED if f"sc-pwc{REESTIMATED}" in record.config.operators else ""
+        values = "; ".join(
+            f"{label} {accuracy_of(record, operator + anew):.1%}"
+            for label, operator in (("naive", "naive"), ("SC-CCA", "sc-cca"), ("SC-PwC", "sc-pwc"))
+        )
+        how = ", new statistics" if anew else ""
+        parents = parents_of(record, "accuracy")
+        lines.append(
+            f"{name}{how}, accuracy at t = 0.5 over {record.config.n_pairs} pairs: {values}; "
+            f"parents {parents:.1%}."
+        )
+    return bullets(*lines)
+
+
+@finding("torchvision")
+def _(found: Published) -> str:
+    models = load_table()
+    run = [model for model in models if "error" not in model]
+    rest = [model for model in models if "error" in model]
+    must(all(m["difference"] < 1e-10 and not m["failed"] for m in run), "no function changed")
+    must(all("memory" in model["error"] for model in rest), "the rest needed more memory")
+    pinned = [model["model"] for model in run if model["pinned"]]
+    most = max(run, key=lambda model: model["groups"])
+    return (
+        f"## In {len(run)} models of torchvision every free group may be permuted\n\n"
+        f"torchvision has {len(models)} models that classify images. In {len(run)} of them every "
+        "group was permuted at random, with random weights and statistics, in double precision. "
+        f"The outputs changed by at most {max(m['difference'] for m in run):.1e} of their size: "
+        f"that is rounding. Most groups has `{most['model']}`, {most['groups']}. An operation "
+        f"without a rule was met in {', '.join(f'`{name}`' for name in pinned)} only, and what it "
+        f"touches stays where it is. {len(rest)} models were not run, for want of memory: "
+        f"{' and '.join('`' + model['model'] + '`' for model in rest)}."
+    )
+
+
+@finding("peers")
+def _(found: Published) -> str:
+    table = load_peers()
+    must(not table["safecross"].isin(["wrong"]).any(), "ours is wrong on no model")
+    refused = table.index[table["safecross"] == "refuses"]
+    must(list(refused) == ["lstm"], "what is not free is the LSTM's")
+    parts = []
+    for tool in ("rebasin", "sinkhorn-rebasin"):
+        counts = table[tool].value_counts()
+        but = counts.get("right but for running statistics", 0)
+        parts.append(
+            f"`{tool}` is right on {counts.get('right', 0)}"
+            + (f" (and on {but} more but for running statistics)" if but else "")
+            + f", wrong on {counts.get('wrong', 0)} and refuses {counts.get('refuses', 0)}"
+        )
+    right = int((table["safecross"] == "right").sum())
+    return (
+        f"The same was asked of the packages of others that can be installed by name, on {len(table)} "
+        f"models: {'; '.join(parts)}. Ours is right on {right}, wrong on none, and leaves the LSTM's "
+        "neurons where they are. *Wrong* means that permuting what the tool says may be permuted "
+        "changes the outputs."
+    )
+
+
+# Every method on the same pairs -----------------------------------------------------------------
+
+
+def _methods(found: Published, dataset: str) -> tuple[Record, pd.DataFrame]:
+    """Return the record of a data set and how each method compares with SC-PwC."""
+    record = found.load(paper.methods_config(dataset))
+    return record, against_all(record, "sc-pwc").set_index("operator")
+
+
+def _best(record: Record, table: pd.DataFrame, repaired: bool) -> list[str]:
+    """Return the operators that are better than SC-PwC by the rule, the best one first."""
+    better = [o for o in table.index[table["verdict"] == "better"] if ("+" in o) is repaired]
+    return sorted(better, key=lambda operator: loss_of(record, operator))
+
+
+@finding("methods-answer")
+def _(found: Published) -> str:
+    (mnist, on_mnist), (cifar, on_cifar) = (_methods(found, name) for name in ("mnist", "cifar10"))
+    both = set(_best(mnist, on_mnist, False)) & set(_best(cifar, on_cifar, False))
+    must(both == {"cca-merge"}, "only CCA-Merge is better than SC-PwC on both data sets")
+    must(on_mnist.loc["weight-matching", "verdict"] == "better", "weights are better on MNIST")
+    must(on_cifar.loc["weight-matching", "verdict"] == "worse", "weights are worse on CIFAR-10")
+    for table in (on_mnist, on_cifar):
+        must(table.loc["sc-pwc+repair", "verdict"] == "better", "REPAIR makes SC-PwC better")
+    return (
+        "**No other one-to-one matching beats SC-PwC, matching by correlation, on both data sets. "
+        "Matching by weights has a lower loss on MNIST "
+        f"({loss_of(mnist, 'weight-matching'):.4f} against {loss_of(mnist, 'sc-pwc'):.4f}) and a higher one "
+        f"on CIFAR-10 ({loss_of(cifar, 'weight-matching'):.3f} against {loss_of(cifar, 'sc-pwc'):.3f}). Two "
+        "things do beat it on both: mixing neurons by CCA (CCA-Merge: "
+        f"{loss_of(mnist, 'cca-merge'):.4f} and {loss_of(cifar, 'cca-merge'):.3f}), and repairing SC-PwC's "
+        f"own child (REPAIR: {loss_of(mnist, 'sc-pwc+repair'):.4f} and "
+        f"{loss_of(cifar, 'sc-pwc+repair'):.3f}).**"
+    )
+
+
+@finding("methods-ranking")
+def _(found: Published) -> str:
+    lines, best = [], []
+    for name in ("mnist", "cifar10"):
+        record, table = _methods(found, name)
+        best.append(set(_best(record, table, False)))
+        alone = [operator for operator in table.index if "+" not in operator]
+        counts = table.loc[alone, "verdict"].value_counts()
+        lines.append(
+            f"{counts.get('better', 0)} on {LABELS[name]} ({counts.get('worse', 0)} are worse, "
+            f"{counts.get('no difference', 0)} no different)"
+        )
+    must(best[0] & best[1] == {"cca-merge"}, "only CCA-Merge is better on both data sets")
+    return (
+        "## Few methods beat SC-PwC, and only CCA-Merge does on both data sets\n\n"
+        f"Of {len(alone)} other methods, all without REPAIR, those that beat SC-PwC are "
+        f"{' and '.join(lines)}."
+    )
+
+
+@finding("methods-why")
+def _(found: Published) -> str:
+    parts = []
+    for name in ("mnist", "cifar10"):
+        record, _ = _methods(found, name)
+        cca = paper.sc_cca(name)
+        kept = f"{cca}{',' if ':' in cca else ':'}leftover=correlation"
+        hard = cca.replace("sc-cca", "hard-cca")
+        must(
+            loss_of(record, hard) < loss_of(record, kept) < loss_of(record, cca), "each step helps"
+        )
+        must(
+            abs(loss_of(record, hard) / loss_of(record, "sc-pwc") - 1) < 0.01, "hard CCA is SC-PwC"
+        )
+        parts.append(
+            f"on {LABELS[name]} from {loss_of(record, cca):.3f} to {loss_of(record, kept):.3f} and "
+            f"{loss_of(record, hard):.3f} (SC-PwC {loss_of(record, 'sc-pwc'):.3f})"
+        )
+    return (
+        "## SC-CCA loses because of how it picks neurons, not because of CCA\n\n"
+        "Three methods start from the same canonical components. Algorithm 1 takes, component by "
+        "component, the neurons with the largest and the smallest weights. Pairing what it leaves "
+        "over by correlation is the first step away from it. `hard-cca` goes the whole way: it "
+        "compares all neurons within the canonical subspace and finds the best one-to-one matching. "
+        f"Step by step the loss at t = 0.5 falls {'; '.join(parts)}. So the canonical components hold "
+        "what is needed; Algorithm 1 makes poor use of them."
+    )
+
+
+@finding("methods-repair")
+def _(found: Published) -> str:
+    mnist, _ = _methods(found, "mnist")
+    cifar, _ = _methods(found, "cifar10")
+    repaired = [o.removesuffix("+repair") for o in cifar.config.operators if o.endswith("+repair")]
+    for name in (name for name in repaired if name != "cca-merge"):
+        must(loss_of(cifar, f"{name}+repair") < loss_of(cifar, name), f"REPAIR lowers {name}")
+    lost = loss_of(cifar, "sc-pwc") - parents_of(cifar, "loss")
+    back = (loss_of(cifar, "sc-pwc") - loss_of(cifar, "sc-pwc+repair")) / lost
+    must(loss_of(cifar, "cca-merge+repair") > loss_of(cifar, "cca-merge"), "not that of CCA-Merge")
+    return (
+        "## On CIFAR-10 REPAIR lowers every loss but that of CCA-Merge\n\n"
+        "Averaged neurons that do not quite agree vary less than their parents, so each layer hands a "
+        "weaker signal to the next. REPAIR gives every neuron a mean and a standard deviation "
+        f"halfway between those of its parents. It brings back {back:.0%} of what SC-PwC still loses on CIFAR-10. "
+        "CCA-Merge gains nothing from it "
+        f"({loss_of(cifar, 'cca-merge'):.3f} to {loss_of(cifar, 'cca-merge+repair'):.3f}); on MNIST there "
+        f"is little left to gain (SC-PwC {loss_of(mnist, 'sc-pwc'):.4f} to "
+        f"{loss_of(mnist, 'sc-pwc+repair'):.4f}, parents {parents_of(mnist, 'loss'):.4f})."
+    )
+
+
+@finding("methods-cost")
+def _(found: Published) -> str:
+    worst, training = [], []
+    for name in ("mnist", "cifar10"):
+        record, _ = _methods(found, name)
+        seconds = record.timings.groupby("step", observed=True)["seconds"].median()
+        shared = ("activations of the batch", "correlations", "covariances and eigenvectors")
+        steps = [f"align {operator}" for operator in record.config.operators if "+" not in operator]
+        worst.append(seconds[steps].max() + seconds[list(shared)].sum())
+        training.append(seconds["train a"] + seconds["train b"])
+    must(max(worst) < min(training) / 5, "aligning is quick beside training")
+    return (
+        f"## No method takes more than {max(worst):.1f} seconds to align a pair\n\n"
+        f"Training a pair takes {training[0]:.0f} seconds on MNIST and {training[1]:.0f} on CIFAR-10, on the "
+        "same core."
+    )
+
+
+@finding("methods-short")
+def _(found: Published) -> str:
+    lines = []
+    for name in ("mnist", "cifar10"):
+        record, _ = _methods(found, name)
+        digits = 4 if name == "mnist" else 3
+        shown = {
+            "sc-pwc": "SC-PwC",
+            "weight-matching": "weight matching",
+            "ot": "optimal transport",
+            "cca-merge": "CCA-Merge",
+            "sc-pwc+repair": "SC-PwC with REPAIR",
+        }
+        values = "; ".join(f"{label} {loss_of(record, o):.{digits}f}" for o, label in shown.items())
+        lines.append(
+            f"{LABELS[name]}, loss at t = 0.5 over {record.config.n_pairs} pairs: {values}; parents "
+            f"{parents_of(record, 'loss'):.{digits}f}."
+        )
+    return bullets(
+        "Which one should I use? If there are examples, `sc-pwc`, and then `repair` the child; without "
+        "examples, `weight-matching`.",
+        *lines,
+    )

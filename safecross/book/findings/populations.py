@@ -1,0 +1,179 @@
+"""What chapter 19 says: when alignment is worth anything in populations."""
+
+import pandas as pd
+
+from ...evolution import findings as rules
+from ...runs import Record
+from .published import (
+    Published,
+    bullets,
+    finding,
+    must,
+)
+
+_MAIN = "MNIST, 4 networks"
+
+
+def _sigmas(found: Published) -> dict[str, float]:
+    return rules.tuned(found.load(rules.tuning_config()))
+
+
+def _averaging(found: Published, name: str = _MAIN) -> Record:
+    return found.load(rules.averaging_configs()[name])
+
+
+def _verdicts(table: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(table["first"], table["verdict"], strict=True))
+
+
+def _evolution(found: Published) -> tuple[Record, pd.DataFrame]:
+    record = found.load(rules.evolution_config(_sigmas(found)))
+    return record, rules.arm_families(record).set_index(["question", "first"])
+
+
+def _score(found: Published, arm: str, rate: float = 0.0, related: bool = False) -> float:
+    record, _ = _evolution(found)
+    word = rules.spelled(arm, _sigmas(found), rate, related)
+    return rules.champions(record)[word].mean()
+
+
+def _verdict(found: Published, question: str, arm: str, rate: float = 0.0, related=False) -> str:
+    _, table = _evolution(found)
+    return table.loc[(question, rules.spelled(arm, _sigmas(found), rate, related)), "verdict"]
+
+
+def _merged(found: Published) -> pd.DataFrame:
+    return rules.merged(found.load(rules.merging_config(_sigmas(found)))).mean()
+
+
+@finding("populations-answer")
+def _(found: Published) -> str:
+    means = rules.made(_averaging(found)).mean()
+    aligned, naive = (f"{m}/arithmetic" for m in ("sc-pwc", "naive"))
+    must(
+        _verdict(found, "aligned or not, arithmetic, rate 1", aligned, 1.0) == "higher",
+        "with all parents scrambled alignment is worth much",
+    )
+    must(
+        _verdict(found, "aligned or not, arithmetic, rate 0", aligned) == "lower",
+        "among relatives alignment harms",
+    )
+    return (
+        "**Align strangers, and leave relatives alone. The mean of four networks that were trained "
+        f"apart is right on {means['soup']:.0%} of MNIST's test images, aligned on "
+        f"{means['aligned soup']:.0%}. In a genetic algorithm all members descend from one founder "
+        "within a few generations: there alignment lowers the champion's score from "
+        f"{_score(found, naive):.2f} to {_score(found, aligned):.2f}. It pays only where the order "
+        "of neurons has been lost: with every parent scrambled it raises the score from "
+        f"{_score(found, naive, 1.0):.2f} to {_score(found, aligned, 1.0):.2f}.**"
+    )
+
+
+@finding("populations-averaging")
+def _(found: Published) -> str:
+    record = _averaging(found)
+    table, verdicts = rules.made(record), _verdicts(rules.averaging_family(record))
+    must(verdicts["never"] == "lower", "never aligning is worse than aligning once")
+    must(verdicts["always"] == "no difference", "aligning always is like aligning once")
+    must(
+        verdicts["aligned soup"] == "lower", "a soup at the end is worse than averaging on the way"
+    )
+    means = table.mean()
+    same = {"no difference": "no different from", "higher": "above", "lower": "below"}
+    return (
+        "## In training, aligning once is enough\n\n"
+        f"Aligned before the first averaging only, the networks end at {means['once']:.2%}; aligned "
+        f"before each one at {means['always']:.2%}, which is no different; never aligned at "
+        f"{means['never']:.2%}. From one initialisation, never aligned, they end at "
+        f"{means['same']:.2%}, {same[verdicts['same']]} aligning once by the rule. One network trained "
+        f"alone has {means['single']:.2%}, the ensemble of four {means['ensemble']:.2%}. Networks that "
+        f"are trained to the end and averaged then have {means['aligned soup']:.1%} aligned and "
+        f"{means['soup']:.1%} not."
+    )
+
+
+@finding("populations-evolution")
+def _(found: Published) -> str:
+    record, table = _evolution(found)
+    generations = record.tables["generations"]
+    mutation = rules.spelled("mutation", _sigmas(found))
+    founders = generations[generations["arm"] == mutation].groupby("generation")["founders"].mean()
+    higher = [
+        q for (q, _), row in table.iterrows() if row["verdict"] == "higher" and q.startswith("al")
+    ]
+    crossover = table.loc["crossover or not"]
+    must(not (crossover["verdict"] == "higher").any(), "no crossover beats mutation alone")
+    naive = crossover[crossover.index.str.startswith("naive")]
+    must((naive["verdict"] == "no difference").all(), "unaligned crossovers are no different")
+    lower = [arm.partition(":")[0] for arm in crossover.index[crossover["verdict"] == "lower"]]
+    must(lower == ["sc-pwc/neuron", "sc-pwc/arithmetic"], "both aligned crossovers are lower")
+    kept = "sc-pwc/neuron"
+    must(
+        _verdict(found, "relatives left alone", kept, related=True) == "higher",
+        "leaving relatives alone undoes the harm",
+    )
+    conditions = [q.removeprefix("aligned or not, ") for q in higher]
+    words = (
+        "Alignment raises the score over that of unaligned crossover only where parents are "
+        f"scrambled ({'; '.join(conditions)})."
+    )
+    must(conditions and all(c.endswith(("0.25", "1")) for c in conditions), words)
+    return (
+        "## A genetic algorithm does not need alignment unless it loses the order of neurons\n\n"
+        f"With mutation alone the selected descend from {founders[0]:.0f} founders at the start, from "
+        f"{founders[5]:.1f} after 5 generations and from {founders[20]:.1f} after 20. Relatives have "
+        "their neurons in one order by descent; matching them by correlation puts many elsewhere. "
+        f"Champions of mutation alone score {_score(found, 'mutation'):.3f}. By the rule no crossover is higher, "
+        "unaligned ones are no different, and both aligned ones are lower. Crossing whole neurons over "
+        f"scores {_score(found, 'naive/neuron'):.3f} unaligned, {_score(found, kept):.3f} aligned, and "
+        f"{_score(found, kept, related=True):.3f} if relatives are left as they are. {words}"
+    )
+
+
+@finding("populations-merging")
+def _(found: Published) -> str:
+    record = found.load(rules.merging_config(_sigmas(found)))
+    means, table = _merged(found), rules.merging_family(record)
+    verdicts = {(r.first, r.second): r.verdict for r in table.itertuples()}
+    aligned, naive = "sc-pwc/arithmetic", "naive/arithmetic"
+    must(verdicts[aligned, "parents"] == "lower", "merged champions stay below their parents")
+    must(verdicts[aligned, naive] == "higher", "aligned children keep more than naive ones")
+    repaired = verdicts[f"{aligned}+repair", aligned]
+    repair = {"no difference": "no different", "higher": "more", "lower": "less"}[repaired]
+    others = [
+        f"{way.partition('/')[2]} {means[way.replace('sc-pwc', 'naive')]:.3f} and {means[way]:.3f}"
+        for way in record.config.ways
+        if way.startswith("sc-pwc") and not way.startswith(aligned)
+    ]
+    return (
+        "## Champions of separate lineages hardly survive a merger, aligned or not\n\n"
+        f"Two champions score {means['parents']:.3f}. Halfway between them children score "
+        f"{means[naive]:.3f} naive and {means[aligned]:.3f} aligned, {means[aligned] / means['parents']:.0%} "
+        f"of their parents; repaired {means[aligned + '+repair']:.3f}, which is {repair} by the rule. "
+        f"Other recombinations, naive and aligned: {'; '.join(others)}. (With three layers, a quarter "
+        "of the layer children are copies of one parent.)"
+    )
+
+
+@finding("populations-short")
+def _(found: Published) -> str:
+    worth = rules.worth(found.load)
+    shares = {
+        related: f"{frame['value'].min():+.0%} to {frame['value'].max():+.0%}"
+        for related, frame in worth.groupby("related", sort=False)
+    }
+    record = _averaging(found)
+    means = rules.made(record).mean()
+    return bullets(
+        "What alignment adds, as a share of what there was: "
+        + "; ".join(f"{related} {span}" for related, span in shares.items())
+        + ".",
+        f"Averaging in training, {_MAIN}: never aligned {means['never']:.2%}, once "
+        f"{means['once']:.2%}, always {means['always']:.2%}; alone {means['single']:.2%}.",
+        f"Genetic algorithm, champions: mutation {_score(found, 'mutation'):.3f}; whole neurons "
+        f"{_score(found, 'naive/neuron'):.3f} unaligned and {_score(found, 'sc-pwc/neuron'):.3f} "
+        f"aligned; all parents scrambled {_score(found, 'naive/neuron', 1.0):.3f} and "
+        f"{_score(found, 'sc-pwc/neuron', 1.0):.3f}.",
+        "With `related=` of `mate`, relatives are left as they are; `align_population` brings "
+        "strangers into one frame once.",
+    )

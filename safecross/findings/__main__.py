@@ -1,8 +1,0 @@
-"""``python -m safecross.findings``: see the package."""
-
-import sys
-
-from . import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One paper: its configs, its pairs, its statistics, its claims and its quirks."""
