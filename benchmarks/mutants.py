@@ -35,21 +35,21 @@ SURVIVORS = Path(__file__).with_name("survivors.yaml")
 
 #: Modules, and the tests that should notice; a module's own examples are run too.
 MODULES = {
-    "activations": ("test_activations.py",),
-    "correlation": (
+    "alignment/activations": ("test_activations.py",),
+    "alignment/correlation": (
         "test_correlation.py",
         "test_cca.py",
         "test_operators.py::test_layers_that_do_not_fit_in_memory_say_so_before_they_start",
     ),
-    "cca": ("test_cca.py",),
-    "matching": ("test_matching.py",),
-    "alignment": ("test_alignment.py",),
-    "crossover": ("test_crossover.py",),
-    "metrics": ("test_metrics.py",),
-    "training": ("test_training.py",),
-    "analysis": ("test_analysis.py",),
+    "alignment/cca": ("test_cca.py",),
+    "alignment/matching": ("test_matching.py",),
+    "alignment/alignment": ("test_alignment.py",),
+    "crossover/curve": ("test_crossover.py",),
+    "networks/metrics": ("test_metrics.py",),
+    "networks/training": ("test_training.py",),
+    "runs/analysis": ("test_analysis.py",),
     "store": ("test_store.py",),
-    "claims": ("test_claims.py",),
+    "replication/claims": ("test_claims.py",),
     "evolution/population": ("test_evolution.py",),
     "evolution/mating": ("test_evolution.py",),
     "evolution/mutation": ("test_evolution.py",),
@@ -76,7 +76,7 @@ class Mutation:
     @property
     def name(self) -> str:
         again = f" ({self.number})" if self.number > 1 else ""
-        return f"{self.module}.{self.place}: {self.old} → {self.new}{again}"
+        return f"{Path(self.module).name}.{self.place}: {self.old} → {self.new}{again}"
 
     def apply(self, source: str) -> str:
         text = source.encode()
@@ -96,39 +96,39 @@ _PROTOCOL = "test_experiment.py::test_"
 
 #: Module, old text (found once), new text, tests.
 NAMED = [
-    ("pairs", "(between.max(axis=1) >", "(abs(between).max(axis=1) >", _COUNTS),
-    ("pairs", "(between.max(axis=1) >", "(between.max(axis=0) >", _COUNTS),
-    ("pairs", "(between.max(axis=0) >", "(between.max(axis=1) >", _COUNTS),
+    ("replication/pairs", "(between.max(axis=1) >", "(abs(between).max(axis=1) >", _COUNTS),
+    ("replication/pairs", "(between.max(axis=1) >", "(between.max(axis=0) >", _COUNTS),
+    ("replication/pairs", "(between.max(axis=0) >", "(between.max(axis=1) >", _COUNTS),
     (
-        "pairs",
+        "replication/pairs",
         "(between[matched.la, matched.lb] > THRESHOLD)",
         "(between[matched.la, matched.lb] > 0.5)",
         _COUNTS,
     ),
     (
-        "pairs",
+        "replication/pairs",
         "between[matched.la, matched.lb].mean()",
         "between[matched.la, matched.lb].max()",
         _COUNTS,
     ),
     (
-        "pairs",
+        "replication/pairs",
         "result.correlations > THRESHOLD",
         "result.correlations > 0.1",
         _COUNTS,
     ),
     (
-        "pairs",
+        "replication/pairs",
         '"dead neurons of a": (pair.scale_a == 0)',
         '"dead neurons of a": (pair.scale_b == 0)',
         _COUNTS,
     ),
-    ("pairs", "LayerPair(la, lb) for la, lb", "LayerPair(lb, la) for la, lb", _COUNTS),
-    ("pairs", "bartlett_test(result)", "bartlett_test(result, 0.5)", _COUNTS),
-    ("pairs", "THRESHOLD = 0.7", "THRESHOLD = 0.3", _COUNTS),
+    ("replication/pairs", "LayerPair(la, lb) for la, lb", "LayerPair(lb, la) for la, lb", _COUNTS),
+    ("replication/pairs", "bartlett_test(result)", "bartlett_test(result, 0.5)", _COUNTS),
+    ("replication/pairs", "THRESHOLD = 0.7", "THRESHOLD = 0.3", _COUNTS),
     ("store", "{name} {tensor.dtype} {tuple(tensor.shape)}", "{name} {tensor.dtype}", None),
     ("store", "{name} {tensor.dtype} {tuple(tensor.shape)}", "{name} {tuple(tensor.shape)}", None),
-    ("metrics", "losses.double().mean(-1)", "losses.mean(-1).double()", None),
+    ("networks/metrics", "losses.double().mean(-1)", "losses.mean(-1).double()", None),
     (
         "runs/pairs",
         '(about["parents"], about["network"]) != (self._parents_mark, str(network))',
@@ -136,7 +136,7 @@ NAMED = [
         (f"{_PROTOCOL}a_parent_of_another_config_is_not_taken_for_ones_own",),
     ),
     (
-        "pairs",
+        "replication/pairs",
         "(time.perf_counter() - start) / len(alone)",
         "time.perf_counter() - start",
         (f"{_PROTOCOL}each_network_of_a_population_takes_an_equal_part_of_the_time",),
@@ -153,25 +153,40 @@ NAMED = [
         "/ np.maximum(1, loss) ** 2",
         (f"{_PROTOCOL}losses_are_compared_relative_to_the_larger_of_1_and_the_loss",),
     ),
-    ("ste", "if loss < least:", "if loss > least:", _STE),
-    ("ste", "slope / 2 for", "slope for", _STE),
-    ("ste", "step.after(maps[n])", "maps[n].after(step)", _STE),
-    ("pairs", "batch, labels, x, y = x[:cut], y[:cut]", "batch, labels, x, y = x[:cut], y", _STE),
-    ("rebasin", "slope - f[:, None] - g", "slope - f[:, None]", _REBASIN),
-    ("rebasin", "soft.mT @ rows", "soft @ rows", _REBASIN),
-    ("rebasin", '0.5 if self.method.objective == "middle" else', "", _REBASIN),
-    ("zipit", "left[1] = max(left[1], q - p)", "left[1] = left[1]", _ZIPIT),
-    ("zipit", "np.minimum(similarity[i]", "np.maximum(similarity[i]", _ZIPIT),
-    ("zipit", "left -= sides[i] & sides[j]", "left -= sides[i] | sides[j]", _ZIPIT),
-    ("sparse", "(slope + penalty * weights.sign()).abs()", "slope.abs()", _SPARSE),
-    ("sparse", "to[:, None] * matrix / torch", "matrix / torch", _SPARSE),
-    ("sparse", "to_b.mT, b, a)", "to_a, b, a)", _SPARSE),
-    ("many", "if course[-1] > course[0]:", "if course[-1] >= course[0]:", _MANY),
-    ("many", "total[0] = at[group][0]", "total[1] = at[group][1]", _MANY),
-    ("many", "moved.sum(0) - moved", "moved.sum(0)", _MANY),
-    ("many", "moves[0].inverse() @ move for", "move for", _MANY),
-    ("repair", "2 * correlations[d] * one * other", "correlations[d] * one * other", _REPAIR),
-    ("repair", "t * deviation_b\n        variance", "deviation_b\n        variance", _REPAIR),
+    ("alignment/ste", "if loss < least:", "if loss > least:", _STE),
+    ("alignment/ste", "slope / 2 for", "slope for", _STE),
+    ("alignment/ste", "step.after(maps[n])", "maps[n].after(step)", _STE),
+    (
+        "replication/pairs",
+        "batch, labels, x, y = x[:cut], y[:cut]",
+        "batch, labels, x, y = x[:cut], y",
+        _STE,
+    ),
+    ("alignment/rebasin", "slope - f[:, None] - g", "slope - f[:, None]", _REBASIN),
+    ("alignment/rebasin", "soft.mT @ rows", "soft @ rows", _REBASIN),
+    ("alignment/rebasin", '0.5 if self.method.objective == "middle" else', "", _REBASIN),
+    ("alignment/zipit", "left[1] = max(left[1], q - p)", "left[1] = left[1]", _ZIPIT),
+    ("alignment/zipit", "np.minimum(similarity[i]", "np.maximum(similarity[i]", _ZIPIT),
+    ("alignment/zipit", "left -= sides[i] & sides[j]", "left -= sides[i] | sides[j]", _ZIPIT),
+    ("alignment/sparse", "(slope + penalty * weights.sign()).abs()", "slope.abs()", _SPARSE),
+    ("alignment/sparse", "to[:, None] * matrix / torch", "matrix / torch", _SPARSE),
+    ("alignment/sparse", "to_b.mT, b, a)", "to_a, b, a)", _SPARSE),
+    ("modules/many", "if course[-1] > course[0]:", "if course[-1] >= course[0]:", _MANY),
+    ("modules/many", "total[0] = at[group][0]", "total[1] = at[group][1]", _MANY),
+    ("modules/many", "moved.sum(0) - moved", "moved.sum(0)", _MANY),
+    ("modules/many", "moves[0].inverse() @ move for", "move for", _MANY),
+    (
+        "crossover/repair",
+        "2 * correlations[d] * one * other",
+        "correlations[d] * one * other",
+        _REPAIR,
+    ),
+    (
+        "crossover/repair",
+        "t * deviation_b\n        variance",
+        "deviation_b\n        variance",
+        _REPAIR,
+    ),
 ]
 
 

@@ -23,6 +23,7 @@ from .evolution.findings import population_configs
 from .modules.findings import module_configs
 from .networks.metrics import evaluate
 from .networks.network import Network, load_network
+from .networks.training import PRODUCTS
 from .replication import config, costs, paper
 from .runs import engine
 from .runs.folder import load_checked
@@ -361,7 +362,7 @@ def _add_config(command) -> None:
     command.add_argument("--inputs", choices=config.INPUTS)
     command.add_argument(
         "--products",
-        choices=config.PRODUCTS,
+        choices=PRODUCTS,
         help="bfloat16 may be faster where the processor has it, and gives other parents",
     )
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from safecross.alignment.spelling import AFTER, literal, parse_operator, split_after
 from safecross.crossover.curve import GRID
 from safecross.networks.metrics import SOFTMAX
-from safecross.replication.config import ALIGN_SPLITS, INPUTS, PRODUCTS, Config
+from safecross.networks.training import PRODUCTS
+from safecross.replication.config import ALIGN_SPLITS, INPUTS, Config
 from safecross.runs.config import network_seed
 
 BASE = Config("mnist5k", (16, 8), 2, 3, ("naive", "sc-cca:directions=4"))

@@ -149,7 +149,7 @@ def test_options_that_do_not_fit_are_refused_before_anything_is_done(
 def test_without_dask_it_says_what_to_install(tmp_path):
     code = (
         "import sys; sys.modules['distributed'] = None\n"
-        "from safecross import engine\n"
+        "from safecross.runs import engine\n"
         "with engine.start('dask', 'tcp://127.0.0.1:1'): pass"
     )
     found = subprocess.run(

@@ -30,7 +30,7 @@ def test_the_mutations_that_survived_once_can_still_be_made():
 
 
 def test_what_is_drawn_depends_on_the_seed_and_not_on_the_order():
-    every = mutants.generated("cca")
+    every = mutants.generated("alignment/cca")
     assert mutants.drawn(every, 9, 0) == mutants.drawn(reversed(every), 9, 0)
     assert mutants.drawn(every, 9, 0) != mutants.drawn(every, 9, 1)
     assert len(mutants.drawn(every, 10_000, 0)) == len(every)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from .. import checks
 from ..alignment.spelling import parse_operator, split_after
-from ..replication.config import PRODUCTS
+from ..networks.training import PRODUCTS
 from ..runs.config import BaseConfig, config_hash
 from .architectures import parse_architecture
 from .training import OPTIMISERS

@@ -11,7 +11,10 @@ from .. import checks
 from .linalg import affine, product
 from .network import Network, initialise, stack
 
-__all__ = ["Trainer", "train", "training_operations"]
+__all__ = ["PRODUCTS", "Trainer", "train", "training_operations"]
+
+#: Types of the matrix products in training.
+PRODUCTS = ("float32", "bfloat16")
 
 _where_positive = torch.ops.aten.threshold_backward.default
 

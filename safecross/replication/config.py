@@ -8,9 +8,10 @@ from .. import checks
 from ..alignment.spelling import parse_operator, split_after
 from ..crossover.curve import GRID
 from ..networks.metrics import SOFTMAX
+from ..networks.training import PRODUCTS
 from ..runs.config import BaseConfig, config_hash
 
-__all__ = ["ALIGN_SPLITS", "INPUTS", "PRODUCTS", "Config"]
+__all__ = ["ALIGN_SPLITS", "INPUTS", "Config"]
 
 #: Where the alignment batch comes from: the validation examples, on which the loss is measured
 #: too (the authors' notebook); the training examples; or the first validation examples, the loss
@@ -19,9 +20,6 @@ ALIGN_SPLITS = ("validation", "train", "held-out")
 
 #: Inputs as pixels in [0, 1], or standardised by the training pixels' mean and deviation.
 INPUTS = ("unit", "standardised")
-
-#: Types of the matrix products in training.
-PRODUCTS = ("float32", "bfloat16")
 
 _MOST_PAIRS = 2**31 - 1  # a record numbers them in 32 bits
 
