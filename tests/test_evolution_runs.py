@@ -174,7 +174,7 @@ def test_the_command_runs_the_config_of_a_file(runs, tmp_path, capsys):
     [
         ([1], [], "must hold a config; found"),
         ({"kind": "evolution"}, [], "is no config: .* missing"),
-        ({"kind": "evolutions"}, [], "expected a kind among pairs, .*; found 'evolutions'"),
+        ({"kind": "evolutions"}, [], "expected a kind among .*pairs.*; found 'evolutions'"),
         ({**EVOLUTION.to_dict(), "arms": ["mutate"]}, [], "unknown operator 'mutate'"),
         (EVOLUTION.to_dict(), ["--epochs", "3"], "--epochs belongs into"),
     ],

@@ -743,7 +743,7 @@ def test_the_runs_lie_where_the_environment_says(monkeypatch, tmp_path):
 
 
 def test_the_committed_folder_lies_in_the_book():
-    root = Path(pairs.__file__).parents[1]
+    root = Path(pairs.__file__).parents[2]
     assert committed_folder() == root / "book" / "results"
 
 

@@ -146,7 +146,7 @@ def test_a_config_says_its_kind(small_config):
     values = small_config.to_dict()
     assert "kind" not in values  # as in the first records
     assert config_from_dict(values) == config_from_dict({**values, "kind": "pairs"})
-    with pytest.raises(ValueError, match=r"expected a kind among pairs.*; found 'dize'"):
+    with pytest.raises(ValueError, match=r"expected a kind among .*pairs.*; found 'dize'"):
         config_from_dict({**values, "kind": "dize"})
     with pytest.raises(TypeError, match=r"expected a config \(Config, .*\); found dict"):
         experiment_of(values)
