@@ -148,7 +148,7 @@ def test_a_config_says_its_kind(small_config):
     assert config_from_dict(values) == config_from_dict({**values, "kind": "pairs"})
     with pytest.raises(ValueError, match=r"expected a kind among .*pairs.*; found 'dize'"):
         config_from_dict({**values, "kind": "dize"})
-    with pytest.raises(TypeError, match=r"expected a config \(Config, .*\); found dict"):
+    with pytest.raises(TypeError, match=r"expected a config \(.*Config.*\); found dict"):
         experiment_of(values)
 
 
