@@ -20,8 +20,6 @@ from .alignment.matching import (
     Matching,
     complete,
     match_components,
-    match_components_by_rank,
-    match_greedy,
     match_one_to_one,
     semi_match,
 )
@@ -77,6 +75,7 @@ from .networks.network import (
 )
 from .networks.training import train
 from .replication import pairs as _pairs
+from .replication.quirks import match_components_by_rank, match_greedy
 from .store import DamagedFile, StoreError
 
 __version__ = "0.1.0"

@@ -18,6 +18,7 @@ from safecross import (
     match_one_to_one,
     semi_match,
 )
+from safecross.alignment.matching import as_components, as_correlations
 
 # Eighths: ties are common, and sums are exact.
 EIGHTHS = st.integers(-8, 8).map(lambda i: i / 8)
@@ -357,3 +358,12 @@ def test_greedy_counts_a_dead_neuron_of_a_as_opposite():
     """It ties with a living one of correlation -1, and the first of them is taken."""
     found = match_greedy([[0.0, 0.0], [-1.0, 0.5]])
     assert (found.la.tolist(), found.lb.tolist()) == ([0, 1], [0, 1])
+
+
+def test_matrices_are_taken_as_float64_or_refused():
+    assert as_correlations([[1, 0]]).dtype == np.float64
+    assert [w.dtype for w in as_components([[1], [0]], [[2]])] == [np.float64, np.float64]
+    with pytest.raises(ValueError, match=r"must be a finite matrix of shape \(p, q\); found"):
+        as_correlations([1.0])
+    with pytest.raises(ValueError, match="found 1 and 2"):
+        as_components([[1.0]], [[1.0, 2.0]])

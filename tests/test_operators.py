@@ -42,15 +42,14 @@ from safecross.alignment.operators import (
     Naive,
     ScCca,
     ScPwc,
-    ScPwcGreedy,
     ScPwcSemi,
-    ScPwcSemiB,
     as_method,
     match_layers,
 )
 from safecross.alignment.registry import NEEDS
 from safecross.alignment.spelling import parse_operator, split_after
 from safecross.replication.paper import published_configs
+from safecross.replication.quirks import ScPwcGreedy, ScPwcSemiB
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,6 +1,6 @@
 """Canonical correlation analysis: plain, SVCCA, ridge; Bartlett's test (Section 3.2)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,11 +21,18 @@ __all__ = [
     "check_cca_options",
 ]
 
-#: What the ridge penalises.
-PENALTIES = ("norm", "kernel")
 
-#: In which space the weights of later components are.
-WEIGHTS = ("canonical", "deflated")
+def _norm(values: torch.Tensor, ridge: float, n: int) -> tuple[torch.Tensor, float]:
+    return (values + ridge).rsqrt(), 1.0
+
+
+#: What the ridge penalises, by name: a function of the variances of a view's principal directions,
+#: of the ridge and of the number of examples. It returns a factor for each direction, its variance
+#: to the power -1/2 without a ridge, and one for the length of all weights.
+PENALTIES = {"norm": _norm}
+
+#: In which space the weights of later components are, by name: a function of the result.
+WEIGHTS = {"canonical": lambda result: result}
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,22 +203,18 @@ def cca_of_pair(
     kb = _rank(values_b, directions, tolerance)
     key = ("cca", standardise, ka, kb, ridge, penalty)
     result = pair.keep(key, lambda: _solve(pair, standardise, ka, kb, ridge, penalty))
-    if weights == "deflated":
-        return pair.keep((*key, weights), lambda: _deflated(result))
-    return result
+    return pair.keep((*key, weights), lambda: WEIGHTS[weights](result))
 
 
 def _solve(pair: LayerPair, standardise: bool, ka: int, kb: int, ridge: float, penalty: str) -> CCA:
     values_a, vectors_a, values_b, vectors_b, cross = pair.bases(standardise)
     values_a, values_b, cross = values_a[:ka], values_b[:kb], cross[:ka, :kb]
-    shrink_a, shrink_b = (_shrink(values, ridge, penalty) for values in (values_a, values_b))
+    (shrink_a, length_a), (shrink_b, length_b) = (
+        PENALTIES[penalty](values, ridge, pair.n) for values in (values_a, values_b)
+    )
     u, s, vt = _svd(shrink_a[:, None] * cross * shrink_b)
     # Weights in the coordinates of the eigenvectors.
-    ga, gb = shrink_a[:, None] * u, shrink_b[:, None] * vt.mT
-    if penalty == "kernel":  # whose constraint gives the weights another length
-        ga, gb = (
-            values[:1] * (pair.n - 1) ** 0.5 * g for values, g in ((values_a, ga), (values_b, gb))
-        )
+    ga, gb = length_a * (shrink_a[:, None] * u), length_b * (shrink_b[:, None] * vt.mT)
     return CCA(
         weights_a=vectors_a[:, :ka] @ ga,
         weights_b=vectors_b[:, :kb] @ gb,
@@ -233,22 +236,6 @@ def _svd(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     except torch.linalg.LinAlgError:
         found = svd(matrix.cpu().numpy(), full_matrices=False, lapack_driver="gesvd")
         return tuple(torch.from_numpy(part).to(matrix) for part in found)
-
-
-def _shrink(values: torch.Tensor, ridge: float, penalty: str) -> torch.Tensor:
-    """Return the factor of each principal direction: its variance to the power -1/2, shrunken."""
-    if penalty == "kernel":
-        shares = values / values[:1]
-        return shares / (values * (shares**2 + ridge)).sqrt()
-    return (values + ridge).rsqrt()
-
-
-def _deflated(result: CCA) -> CCA:
-    def deflate(weights: torch.Tensor) -> torch.Tensor:
-        q, r = torch.linalg.qr(weights)
-        return torch.where(r.diagonal() < 0, -q, q)
-
-    return replace(result, weights_a=deflate(result.weights_a), weights_b=deflate(result.weights_b))
 
 
 def _rank(values: torch.Tensor, directions, tolerance: float) -> int:

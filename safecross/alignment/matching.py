@@ -10,10 +10,10 @@ from .. import checks
 __all__ = [
     "LEFTOVER",
     "Matching",
+    "as_components",
+    "as_correlations",
     "complete",
     "match_components",
-    "match_components_by_rank",
-    "match_greedy",
     "match_one_to_one",
     "semi_match",
 ]
@@ -76,7 +76,7 @@ def match_components(weights_a, weights_b) -> Matching:
     >>> match_components([[0.9, 0.8], [0.1, -0.3]], [[0.2, 0.1], [0.7, 0.9]])
     Matching(la=array([0, 1]), lb=array([1, 0]))
     """
-    wa, wb = _components(weights_a, weights_b)
+    wa, wb = as_components(weights_a, weights_b)
     free_a, free_b = np.arange(len(wa)), np.arange(len(wb))
     la, lb = [], []
     for ka, kb in zip(wa.T, wb.T, strict=True):
@@ -88,56 +88,6 @@ def match_components(weights_a, weights_b) -> Matching:
         la.append(free_a[i])
         lb.append(free_b[j])
         free_a, free_b = np.delete(free_a, i), np.delete(free_b, j)
-    return _matching(la, lb)
-
-
-def match_components_by_rank(weights_a, weights_b) -> Matching:
-    """Match neurons for each component by the rank-by-rank rule of the authors' notebook.
-
-    Both coefficient vectors are sorted; the r-th smallest of a is offered with the r-th smallest
-    of b, ranks in decreasing order of the sum of absolute values; the first rank of which both
-    neurons are free gives the pair.
-
-    Parameters
-    ----------
-    weights_a, weights_b : array_like, shapes (p, k) and (p, k)
-        Canonical weights, one component a column; the widths must be equal.
-
-    Returns
-    -------
-    Matching
-        At most k pairs, in the order of the components; a component without a free rank gives
-        none.
-
-    Raises
-    ------
-    ValueError
-        If the widths or the numbers of components differ, or an entry is not finite.
-
-    Notes
-    -----
-    Source: the authors' notebook, not the paper, whose Algorithm 1 offers the two ends only.
-
-    Examples
-    --------
-    >>> match_components_by_rank([[0.9, 0.8], [0.1, -0.3]], [[0.2, 0.1], [0.7, 0.9]])
-    Matching(la=array([0, 1]), lb=array([1, 0]))
-    """
-    wa, wb = _components(weights_a, weights_b)
-    if len(wa) != len(wb):
-        raise ValueError(
-            f"the rank-by-rank rule needs layers of equal width; found {len(wa)} and {len(wb)}"
-        )
-    free_a, free_b = np.ones(len(wa), bool), np.ones(len(wb), bool)
-    la, lb = [], []
-    for ka, kb in zip(wa.T, wb.T, strict=True):
-        ia, ib = np.argsort(ka, kind="stable"), np.argsort(kb, kind="stable")
-        ranks = np.argsort(-(abs(ka[ia]) + abs(kb[ib])), kind="stable")
-        open_ranks = ranks[free_a[ia[ranks]] & free_b[ib[ranks]]]
-        if len(open_ranks):
-            la.append(ia[open_ranks[0]])
-            lb.append(ib[open_ranks[0]])
-            free_a[la[-1]] = free_b[lb[-1]] = False
     return _matching(la, lb)
 
 
@@ -182,7 +132,7 @@ def complete(matching: Matching, p: int, q: int, correlation=None) -> Matching:
     free_a = np.setdiff1d(np.arange(p), la)
     free_b = np.setdiff1d(np.arange(q), lb)
     if correlation is not None:
-        correlation = _correlations(correlation)
+        correlation = as_correlations(correlation)
         if correlation.shape != (p, q):
             raise ValueError(f"correlations must be of shape {(p, q)}; found {correlation.shape}")
         rest = match_one_to_one(correlation[np.ix_(free_a, free_b)])
@@ -233,7 +183,7 @@ def match_one_to_one(correlation) -> Matching:
     >>> match_one_to_one([[0.9, 0.8], [0.7, 0.1]])
     Matching(la=array([0, 1]), lb=array([1, 0]))
     """
-    return _matching(*linear_sum_assignment(_correlations(correlation), maximize=True))
+    return _matching(*linear_sum_assignment(as_correlations(correlation), maximize=True))
 
 
 def semi_match(correlation, each: str = "a") -> Matching:
@@ -268,7 +218,7 @@ def semi_match(correlation, each: str = "a") -> Matching:
     >>> semi_match([[0.9, 0.8], [0.7, 0.1]])
     Matching(la=array([0, 1]), lb=array([0, 0]))
     """
-    c = _correlations(correlation)
+    c = as_correlations(correlation)
     if 0 in c.shape:
         raise ValueError(f"a semi-matching needs neurons on both sides; found shape {c.shape}")
     if each == "a":
@@ -278,48 +228,19 @@ def semi_match(correlation, each: str = "a") -> Matching:
     raise ValueError(f"each must be 'a' or 'b'; found {each!r}")
 
 
-def match_greedy(correlation) -> Matching:
-    """Match neurons one to one in the greedy order of the authors' notebook.
-
-    Each neuron of b in turn takes the most correlated neuron of a that is still free. A dead
-    neuron of b (a column of zeros) waits, and what is left is paired in the order of the indices;
-    a dead neuron of a (a row of zeros) counts as correlation -1.
-
-    Parameters
-    ----------
-    correlation : array_like, shape (p, q)
-        Correlations between the networks, as `safecross.correlation` returns them.
-
-    Returns
-    -------
-    Matching
-        min(p, q) pairs, those of living neurons of b first, no neuron twice.
+def as_correlations(values) -> np.ndarray:
+    """Return correlations as a matrix of float64.
 
     Raises
     ------
     ValueError
-        If the matrix is not finite.
-
-    Notes
-    -----
-    Source: the authors' notebook; the paper describes `match_one_to_one`.
+        If they are not a finite matrix.
 
     Examples
     --------
-    >>> match_greedy([[0.9, 0.8], [0.7, 0.1]])
-    Matching(la=array([0, 1]), lb=array([0, 1]))
+    >>> as_correlations([[1, 0]])
+    array([[1., 0.]])
     """
-    c = _correlations(correlation).copy()
-    living_b = np.flatnonzero(np.any(c != 0, axis=0))
-    c[~np.any(c != 0, axis=1)] = -1
-    la = []
-    for j in living_b[: c.shape[0]]:
-        la.append(int(c[:, j].argmax()))
-        c[la[-1]] = -np.inf
-    return complete(_matching(la, living_b[: len(la)]), *c.shape)
-
-
-def _correlations(values) -> np.ndarray:
     c = checks.as_array("correlations", values).astype(np.float64, copy=False)
     if c.ndim != 2 or not np.all(np.isfinite(c)):
         raise ValueError(
@@ -329,7 +250,19 @@ def _correlations(values) -> np.ndarray:
     return c
 
 
-def _components(weights_a, weights_b) -> tuple[np.ndarray, np.ndarray]:
+def as_components(weights_a, weights_b) -> tuple[np.ndarray, np.ndarray]:
+    """Return both networks' canonical weights as matrices of float64, one component a column.
+
+    Raises
+    ------
+    ValueError
+        If one is not a finite matrix, or the numbers of components differ.
+
+    Examples
+    --------
+    >>> as_components([[1], [0]], [[2]])[1]
+    array([[2.]])
+    """
     wa, wb = (
         checks.as_array(f"canonical weights of {side}", w).astype(np.float64, copy=False)
         for side, w in (("a", weights_a), ("b", weights_b))

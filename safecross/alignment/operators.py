@@ -17,8 +17,6 @@ from .matching import (
     Matching,
     complete,
     match_components,
-    match_components_by_rank,
-    match_greedy,
     match_one_to_one,
     semi_match,
 )
@@ -33,14 +31,13 @@ from .registry import (
 )
 
 __all__ = [
+    "RULES",
     "BiasSort",
     "Naive",
     "Operator",
     "ScCca",
     "ScPwc",
-    "ScPwcGreedy",
     "ScPwcSemi",
-    "ScPwcSemiB",
     "align",
     "align_layers",
     "as_method",
@@ -244,7 +241,6 @@ def _check_architectures(theta_a: Network, theta_b: Network, method: Method) -> 
 
 
 _PAPER = "Uriot and Izzo 2020"
-_NOTEBOOK = f"{_PAPER}, their notebook"
 
 
 @register(
@@ -278,7 +274,8 @@ class BiasSort(Method):
         ]
 
 
-_RULES = {"ends": match_components, "rank": match_components_by_rank}
+#: Ways to read pairs of neurons off the canonical weights, by name; `sc-cca` has them as ``rule``.
+RULES = {"ends": match_components}
 
 
 @register(
@@ -324,8 +321,8 @@ class ScCca(Method):
         self._check(self.directions)
 
     def _check(self, directions) -> None:
-        if not isinstance(self.rule, str) or self.rule not in _RULES:
-            raise ValueError(checks.unknown("rule of Algorithm 1", self.rule, _RULES))
+        if not isinstance(self.rule, str) or self.rule not in RULES:
+            raise ValueError(checks.unknown("rule of Algorithm 1", self.rule, RULES))
         if not isinstance(self.leftover, str) or self.leftover not in LEFTOVER:
             raise ValueError(checks.unknown("leftover rule", self.leftover, LEFTOVER))
         check_cca_options(directions=directions, **self._of_cca)
@@ -345,7 +342,7 @@ class ScCca(Method):
         """
         matchings = []
         for pair, result in problem.ccas(self.directions, **self._of_cca):
-            found = _RULES[self.rule](result.weights_a, result.weights_b)
+            found = RULES[self.rule](result.weights_a, result.weights_b)
             rest = pair.between if self.leftover == "correlation" else None
             matchings.append(complete(found, *pair.sizes, rest))
         return matchings
@@ -382,37 +379,3 @@ class ScPwcSemi(Method):
     def __call__(self, problem: Problem) -> list[Matching]:
         """Return each layer's `semi_match`."""
         return [semi_match(pair.between, each="a") for pair in problem.pairs]
-
-
-@register(
-    "sc-pwc-semi-b",
-    of_paper=True,
-    source=_NOTEBOOK,
-    needs="activations",
-    cost="n h^2",
-    one_to_one=False,
-)
-@dataclass(frozen=True)
-class ScPwcSemiB(Method):
-    """Semi-matching in the other direction: each neuron of b picks in a (authors' notebook)."""
-
-    def __call__(self, problem: Problem) -> list[Matching]:
-        """Return each layer's `semi_match`."""
-        return [semi_match(pair.between, each="b") for pair in problem.pairs]
-
-
-@register(
-    "sc-pwc-greedy",
-    of_paper=True,
-    source=_NOTEBOOK,
-    needs="activations",
-    cost="n h^2",
-    invariant=False,
-)
-@dataclass(frozen=True)
-class ScPwcGreedy(Method):
-    """One-to-one in the greedy order of the authors' notebook, in place of the optimal one."""
-
-    def __call__(self, problem: Problem) -> list[Matching]:
-        """Return each layer's `match_greedy`."""
-        return [match_greedy(pair.between) for pair in problem.pairs]

@@ -7,10 +7,16 @@ from .network import Network
 
 __all__ = ["SOFTMAX", "accuracy", "cross_entropy", "evaluate"]
 
-#: How logits become probabilities: over each example's classes (the paper); over all examples and
-#: classes together, then clipped and renormalised example by example (the authors' notebook with
-#: the scikit-learn of its time); the same without the renormalisation (with a current one).
-SOFTMAX = ("example", "matrix-renormalised", "matrix")
+
+def _by_example(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    losses = logits.logsumexp(-1) - logits.gather(-1, true).squeeze(-1)
+    return losses.double().mean(-1)
+
+
+#: How logits become probabilities, by name: a function of the logits and of the true classes'
+#: places, which returns the loss. Over each example's classes (the paper); the authors' notebook
+#: has two more, of all examples and classes together.
+SOFTMAX = {"example": _by_example}
 
 
 def cross_entropy(logits, y, softmax: str = "example") -> torch.Tensor:
@@ -49,13 +55,7 @@ def cross_entropy(logits, y, softmax: str = "example") -> torch.Tensor:
     if softmax not in SOFTMAX:
         raise ValueError(checks.unknown("softmax", softmax, SOFTMAX))
     true = y.expand(logits.shape[:-1]).unsqueeze(-1)
-    if softmax == "example":
-        losses = logits.logsumexp(-1) - logits.gather(-1, true).squeeze(-1)
-        return losses.double().mean(-1)
-    shares = logits.double().flatten(-2).softmax(-1).view(logits.shape).clamp(1e-15, 1 - 1e-15)
-    if softmax == "matrix-renormalised":
-        shares = shares / shares.sum(-1, keepdim=True)
-    return -shares.gather(-1, true).squeeze(-1).log().mean(-1)
+    return SOFTMAX[softmax](logits, true)
 
 
 def accuracy(logits, y) -> torch.Tensor:

@@ -32,7 +32,7 @@ from ..alignment.operators import align_layers, layer_pairs
 from ..alignment.spelling import parse_operator
 from ..crossover.curve import interpolate
 from ..data import load_data
-from ..networks.metrics import SOFTMAX, cross_entropy
+from ..networks.metrics import cross_entropy
 from ..networks.network import Network
 from ..runs import committed_folder, machine_name, progress_bar
 from .pairs import train_parents
@@ -124,8 +124,8 @@ def softmax_parts(logits: torch.Tensor, y: torch.Tensor) -> dict[str, float]:
         "usual": float(cross_entropy(z, y)),
         "log n": math.log(n),
         "unevenness": float(sums.logsumexp(0) - math.log(n) - sums.mean()),
-        "matrix": float(cross_entropy(z, y, SOFTMAX[2])),
-        "even scale": float(cross_entropy(z / z.std(), y, SOFTMAX[2])),
+        "matrix": float(cross_entropy(z, y, "matrix")),
+        "even scale": float(cross_entropy(z / z.std(), y, "matrix")),
     }
 
 
