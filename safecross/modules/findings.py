@@ -23,6 +23,9 @@ MODULES: dict[str, ModuleConfig] = {
     "vgg7 on CIFAR-10": ModuleConfig(
         "cifar10", "vgg7", 24, 3, _WITH_NORMS, products="bfloat16", augment=True
     ),
+    "resnet9 on CIFAR-10": ModuleConfig(
+        "cifar10", "resnet9", 10, 2, _WITH_NORMS, products="bfloat16", augment=True
+    ),
     "mlp on MNIST": ModuleConfig("mnist", "mlp", 10, 5, _OPERATORS, **_ADAM),
     "transformer on MNIST": ModuleConfig(
         "mnist", "transformer:width=32", 6, 5, _OPERATORS, **_ADAM
