@@ -78,4 +78,4 @@ def test_published_networks_face_the_operators_of_the_paper():
         named = {parse_operator(split_after(operator)[0])[0] for operator in config.operators}
         assert named == {"naive", "sc-pwc-greedy", "sc-cca", "sc-pwc"}
         norms = any(operator.endswith("+reestimate") for operator in config.operators)
-        assert norms == config.architecture.startswith("vgg")
+        assert norms == config.architecture.startswith(("vgg", "resnet"))
