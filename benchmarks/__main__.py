@@ -48,7 +48,7 @@ from safecross.alignment.correlation import alignment_memory
 from safecross.alignment.operators import OPERATORS
 from safecross.alignment.spelling import parse_operator
 from safecross.crossover.curve import GRID
-from safecross.networks.linalg import product_rate
+from safecross.networks.linalg import product, product_rate
 from safecross.networks.training import training_operations
 from safecross.replication.costs import measure_costs
 from safecross.replication.paper import MAIN, main_config, sc_cca
@@ -162,6 +162,34 @@ def training(name: str, examples: int = 25_600, repeats: int = 5) -> None:
             report(
                 "training", f"{name}, {way}", shares, "of the float32 limit", wanted.get(way, "")
             )
+        shares = []
+        for _ in range(repeats):
+            rate = product_rate(1024, repeats=5)
+            seconds, _ = timed(
+                lambda: training_calls((data.n_inputs, *hidden, data.n_classes), 200)
+            )
+            done = training_operations((data.n_inputs, *hidden, data.n_classes), 200 * 128, 1)
+            shares.append(done / seconds / rate)
+        report("training", f"{name}, the libraries' calls alone", shares, "of the float32 limit")
+
+
+def training_calls(widths: tuple[int, ...], steps: int, batch: int = 128) -> None:
+    """Do what the libraries do in training, with nothing around it: products and Adam's step.
+
+    The products are those of `training_operations`, on one batch that stays where it is.
+    """
+    shapes = list(itertools.pairwise(widths))
+    inputs = [torch.rand(batch, p) for p in widths]
+    weights = [torch.rand(q, p, requires_grad=True) for p, q in shapes]
+    adam = torch.optim.Adam(weights, fused=True)
+    with torch.no_grad():
+        for _ in range(steps):
+            for d, weight in enumerate(weights):
+                product(inputs[d], weight.mT)
+                weight.grad = product(inputs[d + 1].mT, inputs[d])
+                if d:
+                    product(inputs[d + 1], weight)
+            adam.step()
 
 
 # 3. One pair, and its floor
@@ -201,14 +229,68 @@ def pair(name: str, a: Network, b: Network, x, y, repeats: int = 5) -> None:
 
     with threads_at(1):
         whole()
-        over, steps = [], []
+        calls = library_calls(a, b, x, y, len(operators))
+        over, above_calls, steps, alone = [], [], [], []
         for _ in range(repeats):
             floor = pair_floor(a, len(x), len(operators))
+            alone.append({step: timed(work)[0] for step, work in calls.items()})
             steps.append(whole())
             over.append(sum(steps[-1].values()) / floor)
+            above_calls.append(sum(steps[-1].values()) / sum(alone[-1].values()))
     report("pair", f"{name}, five operators", over, "times its floor", "<= 2")
+    report(
+        "pair", f"{name}, five operators, against the libraries' calls alone", above_calls, "times"
+    )
     for step in steps[0]:
         report("pair", f"{name}, {step}", [s[step] for s in steps], "s")
+    for step in calls:
+        report("calls", f"{name}, {step}", [s[step] for s in alone], "s")
+
+
+def library_calls(a: Network, b: Network, x, y, operators: int) -> dict[str, Callable]:
+    """Return what the libraries compute for a pair, with nothing around it: what takes the rest.
+
+    The floor counts operations and bytes at the machine's best rate. These are the same
+    operations as the libraries do them at the sizes at hand: products of narrow layers, LAPACK's
+    eigenvectors, one pass over memory for each elementwise function.
+    """
+    hidden, (n, _) = a.widths[1:-1], x.shape
+    views = [[la.double() for la in theta.layers(x)[:-1]] for theta in (a, b)]
+    square = [torch.mm(la.mT, la) for la in views[0]]
+    weights, n_points = a.weights[1:], operators * len(GRID)
+    size = max(1, 2**20 // max(hidden))
+    first = [product(theta.weights[0].mT, x.mT) for theta in (a, b)]
+    true = y.unsqueeze(-1)
+
+    def curves() -> None:
+        logits = x.new_empty(n_points, n, a.widths[-1])
+        for start in range(0, n, size):
+            za, zb = (z[:, start : start + size] for z in first)
+            for i in range(n_points):
+                z = torch.lerp(za, zb, 0.5)
+                for weight in weights:
+                    z = product(weight.mT, z.relu_())
+                logits[i, start : start + size] = z.mT
+        for chunk in logits.split(len(GRID)):
+            chunk.logsumexp(-1).sub_(chunk.gather(-1, true.expand(len(chunk), -1, 1)).squeeze(-1))
+            chunk.argmax(-1)
+
+    return {
+        "float32 products of both parents": lambda: [theta.layers(x) for theta in (a, b)],
+        "float64 products of all pairs of neurons": lambda: [
+            torch.mm(u.mT, v)
+            for la, lb in zip(*views, strict=True)
+            for u, v in ((la, la), (la, lb), (lb, lb))
+        ],
+        "eigenvectors and singular vectors": lambda: [
+            call(m) for m in square for call in (torch.linalg.eigh, torch.linalg.eigh, _svd)
+        ],
+        "curves": curves,
+    }
+
+
+def _svd(matrix: torch.Tensor):
+    return torch.linalg.svd(matrix, full_matrices=False)
 
 
 def pair_floor(a: Network, n: int, operators: int) -> float:
