@@ -1,13 +1,15 @@
 """From records to statements: intervals, paired comparisons, verdicts (Section 5)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from .. import checks
+from ..alignment.registry import get_operator
+from ..alignment.spelling import parse_operator, split_after
 from .record import Record
 
 __all__ = [
@@ -19,7 +21,10 @@ __all__ = [
     "family",
     "holm",
     "interval",
+    "join",
     "pair_totals",
+    "prediction",
+    "quality_and_cost",
     "ratio_interval",
     "share_interval",
     "summary",
@@ -269,6 +274,146 @@ def against_all(record: Record, reference: str, t: float = 0.5) -> pd.DataFrame:
             verdict = "better" if one.difference.value < 0 else "worse"
         rows.append((name, one.difference, one.wins, one.n, float(p), verdict))
     return pd.DataFrame(rows, columns=["operator", "difference", "wins", "n", "p", "verdict"])
+
+
+def join(records: Sequence[Record]) -> Record:
+    """Return one record of several that had other operators on the same pairs.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Of configs that differ in their operators only. What an earlier one has is taken from it.
+
+    Returns
+    -------
+    Record
+        With the operators of all, and the first one's manifest and folder. There is no such record
+        on disk: it is to compare, not to publish.
+
+    Raises
+    ------
+    ValueError
+        If there is none, the configs differ in more than operators, or the pairs have other
+        parents.
+
+    Examples
+    --------
+    >>> from safecross.runs import committed_folder, load_record
+    >>> record = load_record(committed_folder() / "fashion-mnist-3ee6dfacba03")
+    >>> join([record, record]).config == record.config
+    True
+    """
+    if not records:
+        raise ValueError("expected at least one record; found none")
+    first, operators = records[0], list(records[0].config.operators)
+    tables = {name: [table] for name, table in first.tables.items()}
+    parents = first.pairs.set_index("pair")
+    for record in records[1:]:
+        if record.config.replace(operators=first.config.operators) != first.config:
+            raise ValueError(
+                "expected configs that differ in their operators only; found "
+                f"{first.config} and {record.config}"
+            )
+        if not np.allclose(record.pairs.set_index("pair"), parents, rtol=1e-6, atol=0):
+            raise ValueError(f"expected the same parents in {first.name} and {record.name}")
+        new = [name for name in record.config.operators if name not in operators]
+        operators += new
+        for name, table in record.tables.items():
+            if "operator" in table:
+                tables[name].append(table[table["operator"].isin(new)])
+            elif "step" in table:
+                seen = pd.concat(tables[name])["step"].unique()
+                tables[name].append(table[~table["step"].isin(seen)])
+    joined = {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
+    return replace(first, config=first.config.replace(operators=tuple(operators)), tables=joined)
+
+
+def quality_and_cost(record: Record, t: float = 0.5) -> pd.DataFrame:
+    r"""Return what each operator brings back, and what it takes.
+
+    The quality is the share of the accuracy lost by naive crossover that comes back,
+
+    .. math:: \frac{A_{\text{operator}} - A_{\text{naive}}}{A_{\text{parents}} - A_{\text{naive}}}
+
+    for the accuracies A, means over the pairs.
+
+    Parameters
+    ----------
+    record : Record
+        Of pairs of networks, with ``naive`` among its operators.
+    t : float
+        Crossover point.
+
+    Returns
+    -------
+    pandas.DataFrame
+        operator; share; seconds of one core for one child, the median over the pairs: what the
+        operator takes alone, the activations, correlations and eigenvectors that it needs, and its
+        repair; needs, as the registry has it; and front, whether no cheaper operator brings back as
+        much.
+
+    Examples
+    --------
+    >>> from safecross.runs import committed_folder, load_record
+    >>> record = load_record(committed_folder() / "fashion-mnist-3ee6dfacba03")
+    >>> quality_and_cost(record).set_index("operator").loc["naive", "share"]
+    0.0
+    """
+    accuracy = record.at(t, "accuracy").mean()
+    parents = record.pairs[["accuracy_a", "accuracy_b"]].to_numpy().mean()
+    seconds = record.timings.groupby("step", observed=True)["seconds"].median()
+    batch = "activations of the batch"  # which a record has that aligns on other examples
+    activations = seconds[batch if batch in seconds else "activations"] + seconds["correlations"]
+    rows = []
+    for operator in record.config.operators:
+        plain, after = split_after(operator)
+        name, options = parse_operator(plain)
+        method = get_operator(name)(**options)
+        taken = seconds[f"align {operator}"]
+        if method.needs == "activations":
+            taken += activations
+        if "ridge" in method.options:
+            taken += seconds["covariances and eigenvectors"]
+        if after:
+            curves = seconds[f"curve {operator}"] - seconds[f"curve {plain}"]
+            taken += curves / len(record.config.t)
+        share = (accuracy[operator] - accuracy["naive"]) / (parents - accuracy["naive"])
+        rows.append((operator, float(share), float(taken), method.needs))
+    table = pd.DataFrame(rows, columns=["operator", "share", "seconds", "needs"])
+    ordered = table.sort_values("seconds", kind="stable")
+    cheaper = ordered["share"].cummax().shift(fill_value=-np.inf)
+    return table.assign(front=ordered["share"] > cheaper)
+
+
+def prediction(values) -> Interval:
+    r"""Return the interval in which one more observation lies with probability 95%.
+
+    .. math:: \bar v \pm t_{.975,\,n-1}\; s\, \sqrt{1 + 1/n}
+
+    for a sample of mean :math:`\bar v` and deviation s, of a normal distribution. Another's single
+    run is judged by it: *agrees* if it lies inside.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        At least two.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two values or one is not finite.
+
+    Examples
+    --------
+    >>> prediction([1.0, 2.0, 3.0]).format(2)
+    '2.00 [-2.97, 6.97]'
+    """
+    values = np.asarray(values, dtype=float).ravel()
+    if len(values) < 2 or not np.all(np.isfinite(values)):
+        raise ValueError(f"expected finite values, at least two; found {values}")
+    n, mean = len(values), values.mean()
+    reach = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) * (1 + 1 / n) ** 0.5
+    return Interval(mean, mean - reach, mean + reach, n)
 
 
 def holm(p: Sequence[float]) -> np.ndarray:

@@ -7,7 +7,7 @@ from ...modules.findings import MODULES, order, shares
 from ...modules.table import load_peers, load_table
 from ...replication import paper
 from ...runs import Record
-from ...runs.analysis import against_all
+from ...runs.analysis import against_all, join
 from ..plots import LABELS
 from .published import (
     Published,
@@ -229,7 +229,8 @@ def _(found: Published) -> str:
 
 def _methods(found: Published, dataset: str) -> tuple[Record, pd.DataFrame]:
     """Return the record of a data set and how each method compares with SC-PwC."""
-    record = found.load(paper.methods_config(dataset))
+    makers = (paper.methods_config, paper.more_methods_config)
+    record = join([found.load(make(dataset)) for make in makers])
     return record, against_all(record, "sc-pwc").set_index("operator")
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "loss_and_accuracy",
     "loss_over_option",
     "main_result",
+    "pareto",
     "wins",
 ]
 
@@ -340,6 +341,47 @@ def forest(
         else:
             ax.locator_params(axis="x", nbins=5)
             ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", "−"))
+    return fig
+
+
+def pareto(panels: Mapping[str, pd.DataFrame], xlabel: str, ylabel: str) -> Figure:
+    """Draw quality over cost; a line joins what no cheaper one equals (the Pareto front).
+
+    Parameters
+    ----------
+    panels : mapping of str to pandas.DataFrame
+        By title: "cost", "quality", "kind", "front"; the front's points are numbered by their cost,
+        and each kind has a marker.
+    xlabel, ylabel : str
+        Of the axes, with their units; the horizontal one is logarithmic.
+    """
+    kinds = list(dict.fromkeys(kind for frame in panels.values() for kind in frame["kind"]))
+    fig, axes = figure(1, len(panels), height=4.6, width=PANEL * len(panels), squeeze=False)
+    for ax, (title, frame) in zip(axes.flat, panels.items(), strict=True):
+        front = frame[frame["front"]].sort_values("cost")
+        ends = [*front["cost"], frame["cost"].max()]
+        heights = [*front["quality"], front["quality"].iloc[-1]]
+        ax.step(ends, heights, where="post", color=MUTED, linewidth=1.2, zorder=0)
+        for kind, marker, shade in zip(kinds, "osD^v", palette(start=0), strict=False):
+            rows = frame[frame["kind"] == kind]
+            ax.scatter(rows["cost"], rows["quality"], marker=marker, color=shade, s=34, label=kind)
+        for number, row in enumerate(front.itertuples()):
+            above = number % 2 == 0
+            ax.annotate(
+                str(number + 1),
+                (row.cost, row.quality),
+                xytext=(-7, 3) if above else (7, -3),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if above else "top",
+                color=INK,
+            )
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale="log")
+        ax.xaxis.set_major_formatter("{x:g}")
+    handles = {}
+    for ax in axes.flat:
+        handles |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     return fig
 
 
