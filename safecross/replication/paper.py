@@ -11,15 +11,12 @@ __all__ = [
     "MAIN",
     "METHOD_PAIRS",
     "RANKING_CELLS",
-    "REPAIR_OPERATORS",
-    "REPAIR_ROWS",
     "RIDGES",
     "cell_config",
     "main_config",
     "methods_config",
     "more_methods_config",
     "published_configs",
-    "repair_config",
     "sc_cca",
     "sweep_config",
     "variant_config",
@@ -60,19 +57,6 @@ RANKING_CELLS = {
 
 #: Training lengths at which the counts of Section 5.2.2 are taken on MNIST.
 COUNT_EPOCHS = (1, 5, 15, 30)
-
-#: Rows of REPAIR's table for networks without norms (Jordan et al. 2023): data set, hidden layers,
-#: and the accuracies in percent of the parents and, at t = 0.5, of the naive, the aligned and the
-#: repaired child. They have one pair a row, and no naive child in the last.
-REPAIR_ROWS = {
-    "11 layers of 32, MNIST": ("mnist", (32,) * 11, (96.7, 9.7, 58.0, 73.7)),
-    "11 layers of 128, MNIST": ("mnist", (128,) * 11, (98.8, 9.7, 80.8, 95.9)),
-    "11 layers of 128, CIFAR-10": ("cifar10", (128,) * 11, (56.8, 10.0, 34.6, 47.5)),
-    "7 layers of 128, MNIST": ("mnist", (128,) * 7, (96.5, None, 71.7, 83.0)),
-}
-
-#: Operators of that table, in its order; both `naive` alone and what aligns by correlation.
-REPAIR_OPERATORS = ("naive", "sc-pwc", "sc-pwc+repair", "weight-matching", "weight-matching+repair")
 
 _OWN = {"hidden": (256,), "epochs": 5}
 
@@ -332,24 +316,6 @@ def more_methods_config(
     )
     operators = (*plain, *(f"{name}+repair" for name in repaired))
     return _on_the_same_pairs(dataset, operators, n_pairs, seed, changes)
-
-
-def repair_config(row: str, n_pairs: int = 5, seed: int = 0, epochs: int = 100) -> Config:
-    """Return the config of a row of `REPAIR_ROWS`.
-
-    Training is the book's, Adam on minibatches of 128; the epochs are those of the table. Neurons
-    are compared on training examples, and test examples measure the loss.
-
-    Examples
-    --------
-    >>> repair_config("7 layers of 128, MNIST").hidden
-    (128, 128, 128, 128, 128, 128, 128)
-    """
-    dataset, hidden, _ = REPAIR_ROWS[row]
-    return Config(
-        dataset, hidden, epochs, n_pairs, REPAIR_OPERATORS, seed, t=(0, 0.5, 1),
-        align_split="train", align_n=10_000,
-    )  # fmt: skip
 
 
 def _on_the_same_pairs(

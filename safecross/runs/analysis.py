@@ -356,7 +356,7 @@ def quality_and_cost(record: Record, t: float = 0.5) -> pd.DataFrame:
     --------
     >>> from safecross.runs import committed_folder, load_record
     >>> record = load_record(committed_folder() / "fashion-mnist-3ee6dfacba03")
-    >>> quality_and_cost(record).set_index("operator").loc["naive", "share"]
+    >>> float(quality_and_cost(record).set_index("operator").loc["naive", "share"])
     0.0
     """
     accuracy = record.at(t, "accuracy").mean()
