@@ -1,4 +1,4 @@
-"""Results of others than Uriot and Izzo, measured again: REPAIR's table for networks without norms."""
+"""Results of others than Uriot and Izzo, measured again: REPAIR of networks without norms."""
 
 from collections.abc import Mapping
 
