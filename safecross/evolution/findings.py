@@ -20,6 +20,8 @@ __all__ = [
     "FIRST",
     "RATES",
     "RELATIVES",
+    "SAFE_KINDS",
+    "SAFE_LAYERS",
     "SCRAMBLED",
     "SIGMAS",
     "STRANGERS",
@@ -33,6 +35,10 @@ __all__ = [
     "merging_config",
     "merging_family",
     "population_configs",
+    "safe_config",
+    "safe_family",
+    "safe_tuned",
+    "safe_tuning_config",
     "spelled",
     "tuned",
     "tuning_config",
@@ -47,6 +53,14 @@ SIGMAS = (0.01, 0.03, 0.1, 0.3)
 
 #: Probabilities that a parent's neurons are put in a random order before it mates.
 RATES = (0.0, 0.25, 1.0)
+
+#: Controllers in which safe mutation and safe crossover meet, by the number of hidden layers.
+SAFE_LAYERS = {"2 hidden layers": (64, 64), "8 hidden layers": (64,) * 8}
+
+#: The two kinds of mutation there, as an arm spells them: Gaussian, and SM-R of Lehman et al. 2018.
+SAFE_KINDS = {"plain": "no", "safe": "rescaling"}
+
+_SAFE_ARMS = ("mutation", "naive/neuron", "sc-pwc/neuron")
 
 #: What networks become that are trained side by side: compared with aligning once.
 COMPARED = ("never", "always", "same", "pull", "single", "ensemble", "soup", "aligned soup")
@@ -166,6 +180,88 @@ def arm_families(record: Record) -> pd.DataFrame:
             rows.append(("relatives left alone", word, by[replace(a, sigma=0.0, related=False)]))
     found = family(champions(record), [row[1:] for row in rows])
     return found.assign(question=[row[0] for row in rows])[["question", *found.columns]]
+
+
+def safe_tuning_config(layers: str) -> EvolutionConfig:
+    """Return the experiment that chooses the step size of each kind of mutation, on its own seeds.
+
+    Parameters
+    ----------
+    layers : str
+        A name in `SAFE_LAYERS`.
+    """
+    arms = tuple(
+        f"mutation:sigma={sigma},safe={kind}" for kind in SAFE_KINDS.values() for sigma in SIGMAS
+    )
+    hidden = SAFE_LAYERS[layers]
+    return EvolutionConfig(SWING_UP, arms, n_runs=3, generations=50, seed=4, hidden=hidden)
+
+
+def safe_tuned(record: Record) -> dict[str, float]:
+    """Return the step size of each kind of mutation: that with the best champions on average.
+
+    Parameters
+    ----------
+    record : Record
+        Of `safe_tuning_config`.
+    """
+    scores = champions(record).mean()
+    return {
+        name: max(SIGMAS, key=lambda sigma, k=kind: scores[f"mutation:sigma={sigma},safe={k}"])
+        for name, kind in SAFE_KINDS.items()
+    }
+
+
+def safe_config(layers: str, sigmas: dict[str, float]) -> EvolutionConfig:
+    """Return the experiment of safe mutation by safe crossover, two by two, and mutation alone.
+
+    Parameters
+    ----------
+    layers : str
+        A name in `SAFE_LAYERS`.
+    sigmas : dict of str to float
+        By the kinds of `SAFE_KINDS`, as `safe_tuned` chose them.
+    """
+    arms = tuple(
+        f"{arm}:sigma={sigmas[name]},safe={kind}"
+        for arm in _SAFE_ARMS
+        for name, kind in SAFE_KINDS.items()
+    )
+    hidden = SAFE_LAYERS[layers]
+    return EvolutionConfig(SWING_UP, arms, n_runs=10, generations=50, seed=3, hidden=hidden)
+
+
+def safe_family(record: Record) -> pd.DataFrame:
+    """Return what safe mutation and safe crossover are worth, each with and without the other.
+
+    The rule, fixed before there was a record, is that of `safecross.runs.analysis.family`, on the
+    champions' scores: safe with plain mutation, for each way to cross over; aligned with unaligned
+    crossover, for each kind of mutation; and each crossover with mutation alone.
+
+    Parameters
+    ----------
+    record : Record
+        Of `safe_config`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `family` returns it, with the question in front.
+    """
+    (alone, alone_safe), (naive, naive_safe), (aligned, aligned_safe) = np.reshape(
+        record.config.arms, (3, 2)
+    ).tolist()
+    asked = {
+        "safe mutation, without crossover": (alone_safe, alone),
+        "safe mutation, with unaligned crossover": (naive_safe, naive),
+        "safe mutation, with aligned crossover": (aligned_safe, aligned),
+        "aligned crossover, with plain mutation": (aligned, naive),
+        "aligned crossover, with safe mutation": (aligned_safe, naive_safe),
+        "unaligned crossover, with plain mutation": (naive, alone),
+        "unaligned crossover, with safe mutation": (naive_safe, alone_safe),
+    }
+    found = family(champions(record), list(asked.values()))
+    return found.assign(question=list(asked))[["question", *found.columns]]
 
 
 def averaging_configs() -> dict[str, AveragingConfig]:
