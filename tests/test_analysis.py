@@ -14,7 +14,10 @@ from safecross.runs.analysis import (
     compare,
     count_text,
     interval,
+    join,
     pair_totals,
+    prediction,
+    quality_and_cost,
     ratio_interval,
     share_interval,
     summary,
@@ -247,3 +250,80 @@ def test_all_operators_are_held_against_one_with_holms_correction(make_record):
     assert found.loc["naive", "difference"].value == pytest.approx((loss["naive"] - base).mean())
     with pytest.raises(ValueError, match="unknown operator of the record 'sc-pcw'"):
         against_all(record, "sc-pcw")
+
+
+def test_joined_records_have_all_operators_and_the_first_ones_numbers(make_record):
+    one = make_record(
+        {"naive": [0.3, 0.4], "sc-pwc": 0.1}, seconds={"train a": 1, "align naive": 2}
+    )
+    two = make_record(
+        {"sc-pwc": 0.2, "random": [0.5, 0.6]}, seconds={"train a": 3, "align random": 4}
+    )
+    found = join([one, two])
+    assert found.config.operators == ("naive", "sc-pwc", "random")
+    assert found.at(0.5).to_dict("list") == {
+        "naive": [0.3, 0.4],
+        "sc-pwc": [0.1, 0.1],
+        "random": [0.5, 0.6],
+    }
+    seconds = found.timings.groupby("step")["seconds"].agg(["first", "size"])
+    assert seconds["first"].to_dict() == {"align naive": 2, "align random": 4, "train a": 1}
+    assert (seconds["size"] == 2).all()
+    assert len(one.curves) == 12, "what was joined is as it was"
+
+
+def test_records_of_other_pairs_are_not_joined(make_record):
+    one = make_record({"naive": [0.3, 0.4]})
+    with pytest.raises(ValueError, match="expected the same parents"):
+        join([one, make_record({"sc-pwc": [0.3, 0.4]}, parents=[0.07, 0.08])])
+    with pytest.raises(ValueError, match="configs that differ in their operators only"):
+        join([one, make_record({"sc-pwc": [0.3, 0.4]}, epochs=6)])
+    with pytest.raises(ValueError, match="at least one record; found none"):
+        join([])
+
+
+def test_quality_is_a_share_of_what_is_lost_and_cost_counts_what_is_needed(make_record):
+    accuracy = {"naive": 0.5, "weight-matching": 0.7, "sc-pwc": 0.6, "sc-cca": 0.85, "random": 0.4}
+    accuracy["sc-pwc+repair"] = 0.9
+    seconds = {f"align {name}": 1.0 for name in accuracy} | {
+        "align naive": 0.5,
+        "align random": 0.75,
+    }
+    seconds |= {"activations": 10.0, "correlations": 20.0, "covariances and eigenvectors": 40.0}
+    seconds |= {"curve sc-pwc": 3.0, "curve sc-pwc+repair": 12.0}
+    record = make_record(
+        {name: [0.1, 0.1] for name in accuracy}, accuracy, parents_accuracy=0.9, seconds=seconds
+    )
+    found = quality_and_cost(record).set_index("operator")
+    expected = {name: (value - 0.5) / 0.4 for name, value in accuracy.items()}
+    assert found["share"].to_dict() == pytest.approx(expected)
+    assert found["seconds"].to_dict() == pytest.approx(
+        {
+            "naive": 0.5,
+            "weight-matching": 1.0,
+            "sc-pwc": 31.0,
+            "sc-cca": 71.0,
+            "random": 0.75,
+            "sc-pwc+repair": 31.0 + 9 / 3,
+        }
+    )
+    assert found.index[found["front"]].tolist() == ["naive", "weight-matching", "sc-pwc+repair"]
+    assert found.loc["weight-matching", "needs"] == "weights"
+
+
+def test_a_prediction_holds_one_more_observation():
+    rng = np.random.default_rng(0)
+    samples = rng.normal(3.0, 2.0, (4000, 6))
+    inside = [prediction(row[:5]).contains(row[5]) for row in samples]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.01)
+    mean_only = [interval_of_mean(row[:5], row[5]) for row in samples]
+    assert np.mean(mean_only) < 0.75, "the interval of the mean is another, narrower one"
+    with pytest.raises(ValueError, match="at least two; found"):
+        prediction([1.0])
+    with pytest.raises(ValueError, match="expected finite values"):
+        prediction([1.0, np.nan])
+
+
+def interval_of_mean(values, number) -> bool:
+    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    return low <= number <= high

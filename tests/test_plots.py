@@ -70,10 +70,20 @@ COSTS = pd.DataFrame(
 
 POINTS = pd.DataFrame({"label": ["x", "y"], "value": [0.1, 2], "low": [0.05, 1], "high": [0.2, 3]})
 
+FRONT = pd.DataFrame(
+    {
+        "cost": [0.1, 1.0, 9.0],
+        "quality": [0.2, 0.1, 0.9],
+        "kind": ["weights", "nothing", "weights"],
+        "front": [True, False, True],
+    }
+)
+
 # Arguments for each function that returns a figure.
 DRAWN = {
     "bars": ({"mnist": pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, ["x", "y"])}, "seconds"),
     "forest": ({"mnist": POINTS, "own": POINTS.iloc[:1]}, "times", 1.0, True),
+    "pareto": ({"mnist": FRONT, "own": FRONT.iloc[:2]}, "seconds", "share"),
     "wins": (
         {"by loss": pd.DataFrame({"semi": {"1 epoch": 3, "2 epochs": 0}})},
         4,
@@ -394,3 +404,14 @@ def test_long_tables_are_folded(shown, rows, fold, folded):
     table(pd.DataFrame({"a": range(rows), "b": range(rows)}), "caption", fold=fold)
     assert shown[0].count("<details") == folded
     assert shown[0].count("<tr>") == rows + 1
+
+
+def test_a_front_is_numbered_and_each_kind_has_one_marker():
+    fig = plots.pareto({"mnist": FRONT}, "seconds", "share")
+    (ax,) = fig.axes
+    assert [text.get_text() for text in ax.texts] == ["1", "2"]
+    assert [text.xy for text in ax.texts] == [(0.1, 0.2), (9.0, 0.9)]
+    (legend,) = fig.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["weights", "nothing"]
+    (stair,) = ax.lines
+    assert stair.get_xydata().tolist() == [[0.1, 0.2], [9.0, 0.9], [9.0, 0.9]]

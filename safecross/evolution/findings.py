@@ -22,6 +22,7 @@ __all__ = [
     "RELATIVES",
     "SAFE_KINDS",
     "SAFE_LAYERS",
+    "SAFE_SIGMAS",
     "SCRAMBLED",
     "SIGMAS",
     "STRANGERS",
@@ -59,6 +60,9 @@ SAFE_LAYERS = {"2 hidden layers": (64, 64), "8 hidden layers": (64,) * 8}
 
 #: The two kinds of mutation there, as an arm spells them: Gaussian, and SM-R of Lehman et al. 2018.
 SAFE_KINDS = {"plain": "no", "safe": "rescaling"}
+
+#: Step sizes that are tried for each: of weights, and of outputs.
+SAFE_SIGMAS = {"plain": (0.01, 0.03, 0.1, 0.3), "safe": (0.1, 0.3, 1.0, 3.0)}
 
 _SAFE_ARMS = ("mutation", "naive/neuron", "sc-pwc/neuron")
 
@@ -191,7 +195,9 @@ def safe_tuning_config(layers: str) -> EvolutionConfig:
         A name in `SAFE_LAYERS`.
     """
     arms = tuple(
-        f"mutation:sigma={sigma},safe={kind}" for kind in SAFE_KINDS.values() for sigma in SIGMAS
+        f"mutation:sigma={sigma},safe={kind}"
+        for name, kind in SAFE_KINDS.items()
+        for sigma in SAFE_SIGMAS[name]
     )
     hidden = SAFE_LAYERS[layers]
     return EvolutionConfig(SWING_UP, arms, n_runs=3, generations=50, seed=4, hidden=hidden)
@@ -207,7 +213,9 @@ def safe_tuned(record: Record) -> dict[str, float]:
     """
     scores = champions(record).mean()
     return {
-        name: max(SIGMAS, key=lambda sigma, k=kind: scores[f"mutation:sigma={sigma},safe={k}"])
+        name: max(
+            SAFE_SIGMAS[name], key=lambda sigma, k=kind: scores[f"mutation:sigma={sigma},safe={k}"]
+        )
         for name, kind in SAFE_KINDS.items()
     }
 
