@@ -33,6 +33,7 @@ from safecross import (
     FirstLayer,
     LayerPair,
     Network,
+    align,
     align_layers,
     cca,
     correlation,
@@ -42,12 +43,14 @@ from safecross import (
     interpolate,
     layer_pairs,
     load_data,
+    trace,
     train,
 )
 from safecross.alignment.correlation import alignment_memory
 from safecross.alignment.operators import OPERATORS
 from safecross.alignment.spelling import parse_operator
 from safecross.crossover.curve import GRID
+from safecross.data.download import import_torchvision
 from safecross.networks.linalg import product, product_rate
 from safecross.networks.training import training_operations
 from safecross.replication.costs import measure_costs
@@ -468,6 +471,40 @@ def wide_layers(sizes=(1024, 2048, 4096), n: int = 10_000) -> list[dict]:
     return found
 
 
+def modules(examples: int = 5_000) -> None:
+    """Trace ResNet-50 and align two ResNet-18 on images of 32 x 32; print what it took."""
+    models_of = import_torchvision().models
+    build = {name: getattr(models_of, name) for name in ("resnet50", "resnet18")}
+    seconds = {}
+    large = build["resnet50"](weights=None).eval()
+    seconds["trace of resnet50"], spec = timed(lambda: trace(large, torch.rand(2, 3, 224, 224)))
+    models = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        models.append(build["resnet18"](weights=None, num_classes=10).eval())
+    images = torch.rand(examples, 3, 32, 32)
+    seconds["trace and alignment of two resnet18"], _ = timed(
+        lambda: align(models[1], to=models[0], x=images, spec=trace(models[0], images[:2]))
+    )
+    print(json.dumps({"seconds": seconds, "groups of resnet50": len(spec.groups),
+                      "examples": examples, "process_bytes": peak_memory()}))  # fmt: skip
+
+
+def modules_alone(repeats: int = 3) -> dict:
+    """Measure `modules` in processes of its own, with all threads."""
+    words = [sys.executable, "-m", "benchmarks", "--modules"]
+    found = []
+    for _ in range(repeats):
+        lines = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        found.append(json.loads(lines.splitlines()[-1]))
+    wanted = {"trace of resnet50": "<= 5", "trace and alignment of two resnet18": "<= 60"}
+    for what in wanted:
+        report("modules", what, [row["seconds"][what] for row in found], "s", wanted[what])
+    taken = [row["process_bytes"] / 2**30 for row in found]
+    report("modules", "memory of that process at its peak", taken, "GiB", "<= 2")
+    return found[-1]
+
+
 # 6. Workers, and bfloat16
 
 
@@ -522,9 +559,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--output", type=Path, default=committed_folder() / "benchmark.json")
     parser.add_argument("--wide", nargs=2, type=int, metavar=("P", "N"), help="only this, alone")
+    parser.add_argument("--modules", action="store_true", help="only modules, alone")
     options = parser.parse_args()
     if options.wide:
         wide(*options.wide)
+        return
+    if options.modules:
+        modules()
         return
     os.environ.setdefault("SAFECROSS_PROGRESS", "0")
     start = time.time()
@@ -549,6 +590,7 @@ def main() -> None:
         "costs": costs,
         "pairs": pairs_,
         "wide": wide_,
+        "modules": modules_alone(),
         "workers": workers(),
         "scheduler": scheduler(),
         "bfloat16": bfloat16(),
