@@ -389,3 +389,28 @@ def test_other_calls_are_refused_with_what_is_meant(small, make_network, make_ex
     plain = nn.Sequential(nn.Linear(3, 5, bias=False), nn.ReLU(), nn.Linear(5, 2))
     with pytest.raises(ValueError, match="bias-sort needs a bias in each group"):
         align(plain, to=plain, x=x, spec=trace(plain, x), operator="bias-sort")
+
+
+def test_a_soft_map_moves_running_statistics_as_far_as_it_can():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+    generator = torch.Generator().manual_seed(0)
+    model[1].running_mean.copy_(torch.randn(4, generator=generator))
+    model[1].running_var.copy_(1 + torch.rand(4, generator=generator))
+    spec = trace(model.eval(), torch.zeros(2, 3))
+    order = [2, 0, 3, 1]
+    hard = Move(spec, {"0": Permutation(order)})(model)
+    soft = Move(spec, {"0": Linear.of(torch.eye(4)[order])})(model)
+    for name, tensor in hard.state_dict().items():
+        assert torch.allclose(soft.state_dict()[name], tensor), name
+    matrix = torch.eye(4) + 0.1 * torch.randn(4, 4, generator=generator)
+    mixed = Move(spec, {"0": Linear.of(matrix)})(model)
+    assert torch.allclose(mixed[1].running_mean, matrix @ model[1].running_mean, atol=1e-6)
+    assert torch.allclose(mixed[1].running_var, matrix**2 @ model[1].running_var, atol=1e-6)
+    # Of independent inputs these are the mixture's own statistics; of others only the mean is.
+    z = torch.randn(200_000, 4, generator=generator) * model[1].running_var.sqrt()
+    z += model[1].running_mean
+    assert torch.allclose((z @ matrix.mT).var(0), mixed[1].running_var, rtol=0.02)
+    together = z[:, :1].expand(-1, 4) @ matrix.mT
+    alike = matrix**2 @ z[:, :1].expand(-1, 4).var(0)
+    assert not torch.allclose(together.var(0), alike, rtol=0.02)
+    assert torch.allclose(together.mean(0), matrix @ z[:, :1].mean(0).expand(4), rtol=1e-3)

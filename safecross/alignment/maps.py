@@ -259,22 +259,33 @@ def move_axis(tensor: torch.Tensor, axis: Axis, how) -> torch.Tensor:
     Raises
     ------
     ValueError
-        If a map other than a permutation or selection meets an axis that cannot follow it.
+        If a map other than a permutation or selection meets an axis that cannot follow it, such
+        as a buffer that is no running statistic of a batch norm.
     """
     if not isinstance(how, Selection):
-        _check_linear(axis, how)
+        how = _linear_of(axis, how)
     values = tensor.movedim(axis.dim, -1)
     moved = how.apply(values, indices_of(axis, how.size), reads=axis.role == "in")
     # Strides are kept: a graph may view what a convolution makes of them.
     return torch.empty_like(tensor).copy_(moved.movedim(-1, axis.dim))
 
 
-def _check_linear(axis: Axis, how: Linear) -> None:
-    if axis.role == "buffer":
-        raise ValueError(f"{axis} is a buffer; it can be permuted, but no linear map applies to it")
-    how = how.linear() if isinstance(how, Scaling) else how
-    if axis.role == "both" and not torch.allclose(how.matrix.mT, how.back, atol=1e-6):
+def _linear_of(axis: Axis, how: "Linear | Scaling") -> "Linear | Scaling":
+    """Return the map as it acts on an axis, or raise ValueError if the axis cannot follow it.
+
+    The running mean of mixed neurons is the mixture of their means. Their variance is that of the
+    mixture only if they are uncorrelated: estimate it anew before the model is used.
+    """
+    name = axis.tensor.rpartition(".")[2]
+    if axis.role == "buffer" and name not in ("running_mean", "running_var"):
+        raise ValueError(
+            f"{axis} is a buffer that no linear map applies to; align with a method that permutes, "
+            "such as sc-pwc"
+        )
+    linear = how.linear() if isinstance(how, Scaling) else how
+    if axis.role == "both" and not torch.allclose(linear.matrix.mT, linear.back, atol=1e-6):
         raise ValueError(f"{axis} writes and reads the neurons: only an orthogonal map keeps both")
+    return Linear(linear.matrix**2, linear.back) if name == "running_var" else how
 
 
 def move_state(spec: Spec, maps: Mapping, state: Mapping) -> dict[str, torch.Tensor]:

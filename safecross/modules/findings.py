@@ -9,7 +9,7 @@ from ..runs import Record
 from ..runs.analysis import Interval, interval
 from .config import REESTIMATED, ModuleConfig
 
-__all__ = ["ANSWERS", "MODULES", "Order", "module_configs", "order", "orders", "shares"]
+__all__ = ["ANSWERS", "FIELD", "MODULES", "Order", "module_configs", "order", "orders", "shares"]
 
 _OPERATORS = ("naive", "sc-pwc-greedy", "sc-cca", "sc-pwc")
 
@@ -30,6 +30,17 @@ MODULES: dict[str, ModuleConfig] = {
     "transformer on MNIST": ModuleConfig(
         "mnist", "transformer:width=32", 6, 5, _OPERATORS, **_ADAM
     ),
+}
+
+_FIELD = ("sc-pwc", "hard-cca", "montana-davis", "ot", "cca-merge", "zipit", "weight-matching")
+
+#: Every method of the field that is in reach, on the pairs of the convolutional networks, with new
+#: statistics; each faces ``sc-pwc``.
+FIELD: dict[str, ModuleConfig] = {
+    name: MODULES[name].replace(
+        operators=tuple(f"{method}{REESTIMATED}" for method in _FIELD), t=(0.0, 0.5, 1.0)
+    )
+    for name in ("vgg7 on CIFAR-10", "resnet9 on CIFAR-10")
 }
 
 #: What the comparison of two operators can come out as.
