@@ -196,6 +196,50 @@ plots.table(
 )
 
 # %% [markdown]
+# <!-- finding populations-safe -->
+# <!-- /finding -->
+#
+# *Safe* mutation (SM-R, Lehman et al. 2018) scales a step until the outputs change by a set amount. Ten runs of each arm, 50
+# generations, whole neurons crossed over. The step sizes of both kinds were tuned on other seeds, with mutation alone. The
+# seven comparisons for each depth, and their test, were fixed before.
+
+# %% tags=["hide-input"]
+safe = {
+    layers: load_or_run(
+        rules.safe_config(layers, rules.safe_tuned(load_or_run(rules.safe_tuning_config(layers))))
+    )
+    for layers in rules.SAFE_LAYERS
+}
+say_where(safe)
+rows = []
+for layers, record in safe.items():
+    scores = rules.champions(record)
+    rows += [
+        (
+            layers,
+            r.question,
+            f"{scores[r.first].mean():.3f}",
+            f"{scores[r.second].mean():.3f}",
+            r.difference.format(3),
+            f"{r.higher} / {r.n}",
+            f"{r.p:.2g}",
+            r.verdict,
+        )
+        for r in rules.safe_family(record).itertuples()
+    ]
+plots.table(
+    pd.DataFrame(
+        rows,
+        columns=["controller", "what", "with", "without", "difference", "higher", "p", "verdict"],
+    ),
+    "What safe mutation and safe crossover are worth, each with and without the other: scores of the champions, differences "
+    "with 95% bootstrap intervals; p of Wilcoxon's test, adjusted by Holm's method over the seven of each depth. Seed "
+    f"{record.config.seed}.",
+    name="safe-family",
+    fold=False,
+)
+
+# %% [markdown]
 # <!-- finding populations-merging -->
 # ## Champions of separate lineages hardly survive a merger, aligned or not
 #

@@ -500,9 +500,37 @@ def test_configs_and_experiments_share_what_they_do(averaging):
     assert not isinstance(experiment_of(averaging), TaskExperiment)
 
 
+def test_safe_mutation_and_safe_crossover_meet_two_by_two():
+    layers = "8 hidden layers"
+    config = findings.safe_tuning_config(layers)
+    assert len(config.hidden) == 8 and len(set(config.arms)) == 8
+    best = {"plain": 0.1, "safe": 3.0}
+    liked = {f"mutation:sigma={best[n]},safe={k}" for n, k in findings.SAFE_KINDS.items()}
+    record = _Record(config, champions=_scores(config, lambda r, arm: (arm in liked) + 0.1 * r))
+    assert findings.safe_tuned(record) == best
+    config = findings.safe_config(layers, best)
+    assert config.seed != findings.safe_tuning_config(layers).seed
+
+    def score(r, arm):
+        a = parse_arm(arm)
+        noise = np.random.default_rng([r, len(arm)]).normal() * 0.01
+        return noise + (a.safe != "no") * (a.method == "sc-pwc") - 0.5 * (a.method == "naive")
+
+    found = findings.safe_family(_Record(config, champions=_scores(config, score)))
+    assert found.set_index("question")["verdict"].to_dict() == {
+        "safe mutation, without crossover": "no difference",
+        "safe mutation, with unaligned crossover": "no difference",
+        "safe mutation, with aligned crossover": "higher",
+        "aligned crossover, with plain mutation": "higher",
+        "aligned crossover, with safe mutation": "higher",
+        "unaligned crossover, with plain mutation": "lower",
+        "unaligned crossover, with safe mutation": "lower",
+    }
+
+
 def test_the_configs_of_the_book():
     configs = findings.population_configs()
-    assert len({c.hash() for c in configs}) == len(configs) == 5
+    assert len({c.hash() for c in configs}) == len(configs) == 9
     assert configs[0] == findings.tuning_config()
     assert set(findings.tuned(load_or_run(configs[0])).values()) <= set(findings.SIGMAS)
     for name, config in findings.averaging_configs().items():

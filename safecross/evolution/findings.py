@@ -403,4 +403,9 @@ def population_configs() -> list:
         evolution_config(sigmas),
         *averaging_configs().values(),
         merging_config(sigmas),
+        *(safe_tuning_config(layers) for layers in SAFE_LAYERS),
+        *(
+            safe_config(layers, safe_tuned(load_or_run(safe_tuning_config(layers))))
+            for layers in SAFE_LAYERS
+        ),
     ]

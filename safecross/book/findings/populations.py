@@ -130,6 +130,33 @@ def _(found: Published) -> str:
     )
 
 
+@finding("populations-safe")
+def _(found: Published) -> str:
+    parts, verdicts = [], []
+    for layers in rules.SAFE_LAYERS:
+        sigmas = rules.safe_tuned(found.load(rules.safe_tuning_config(layers)))
+        record = found.load(rules.safe_config(layers, sigmas))
+        scores = rules.champions(record).mean()
+        table = rules.safe_family(record).set_index("question")
+        verdicts.append(table["verdict"])
+        plain, safe, naive, naive_safe, aligned, aligned_safe = scores
+        parts.append(
+            f"with {layers} {plain:.3f} and {safe:.3f} without crossover, {naive:.3f} and "
+            f"{naive_safe:.3f} with unaligned neurons, {aligned:.3f} and {aligned_safe:.3f} with "
+            "aligned ones"
+        )
+    table = pd.concat(verdicts, axis=1)
+    mutation = table[table.index.str.startswith("safe mutation")]
+    crossover = table[table.index.str.startswith("aligned crossover")]
+    must((mutation == "no difference").all(axis=None), "safe mutation makes no difference")
+    must((crossover == "lower").all(axis=None), "aligned crossover lowers the score everywhere")
+    return (
+        "## Safe mutation does not change what safe crossover is worth\n\n"
+        "Plain and safe mutation end at these scores: " + "; ".join(parts) + ". Ten runs cannot "
+        "tell plain from safe in any of these places; aligning relatives lowers the score with both."
+    )
+
+
 @finding("populations-merging")
 def _(found: Published) -> str:
     record = found.load(rules.merging_config(_sigmas(found)))
