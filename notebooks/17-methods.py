@@ -31,8 +31,11 @@ n_pairs = 20  # pairs of parents of each data set: the first ones of chapter 9
 seed = 0  # of the whole experiment
 
 # %% tags=["hide-input"]
+import numpy as np
 import pandas as pd
+import torch
 
+from safecross import Network, align
 from safecross.alignment.registry import METHODS
 from safecross.book import plots
 from safecross.book.results import say_where, split_names
@@ -73,6 +76,63 @@ plots.table(
     "where it comes from. The command safecross methods prints the same.",
     name="methods",
     fold=False,
+)
+
+# %% [markdown]
+# ## A toy: where two networks agree, the methods do too
+#
+# Two networks see two inputs and have three neurons each. Those of *a* follow $x_1$, $x_2$ and $x_1 - x_2$; those of *b*
+# follow $x_2$, and $x_1$ twice. So two neurons of *a* have a partner, and the third, $x_1 - x_2$, has none. All methods that
+# look for partners find the two. They differ in what they do with the rest: a permutation must give the third neuron what is
+# left over, a selection may take a neuron twice and leave another out, and a soft map may build it from several.
+
+# %% tags=["hide-input"]
+theta_a = Network(
+    [torch.tensor([[1.0, 0, 1], [0, 1, -1]]), torch.tensor([[1.0, -1], [-1, 1], [1, -1]])],
+    [torch.tensor([0.1, 0.2, 0.0]), torch.zeros(2)],
+)
+theta_b = Network(
+    [
+        torch.tensor([[0, 1.2, 0.9], [1, 0.1, 0]]),
+        torch.tensor([[-1.0, 1], [0.5, -0.5], [0.5, -0.5]]),
+    ],
+    [torch.tensor([0.2, 0.0, 0.3]), torch.zeros(2)],
+)
+x = 2 * torch.rand(400, 2, generator=torch.Generator().manual_seed(0)) - 1
+
+
+def matrix_of(found) -> np.ndarray:
+    """Return which neurons of b, in columns, stand where a's neurons do, in rows."""
+    found = getattr(found, "b", found)
+    if hasattr(found, "matrix"):
+        return found.matrix.numpy().round(1)
+    matrix = np.zeros((3, 3))
+    matrix[found.la, found.lb] = 1
+    return matrix
+
+
+alike: dict[tuple, list[str]] = {}
+for name in METHODS:
+    found = align(theta_a, theta_b, x, name, y=theta_a(x).argmax(1)).matchings[0]
+    alike.setdefault(tuple(map(tuple, matrix_of(found))), []).append(name)
+alike = dict(sorted(alike.items(), key=lambda item: -len(item[1])))
+titles = [names[0] if len(names) == 1 else f"{len(names)} methods" for names in alike.values()]
+plots.show(
+    plots.matrices(
+        list(alike),
+        titles,
+        [["$x_1$", "$x_2$", "$x_1 - x_2$"]] * len(alike),
+        [["$x_2$", "$x_1$", "$x_1$"]] * len(alike),
+        pattern="{:g}",
+    ),
+    "What stands in the place of each neuron of a (rows): which neurons of b (columns), and how much of each. "
+    + " ".join(
+        f"{len(names)} methods find the same: {', '.join(names)}."
+        for names in alike.values()
+        if len(names) > 1
+    ),
+    "Matrices of three by three: one that most methods share, and one for each method that finds another.",
+    name="methods-toy",
 )
 
 # %% [markdown]
