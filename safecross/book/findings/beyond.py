@@ -6,6 +6,7 @@ from ...modules.config import REESTIMATED
 from ...modules.findings import MODULES, order, shares
 from ...modules.table import load_peers, load_table
 from ...replication import paper
+from ...replication.others import REPAIR_ROWS, repair_config, repair_table
 from ...runs import Record
 from ...runs.analysis import against_all, join
 from ..plots import LABELS
@@ -329,6 +330,32 @@ def _(found: Published) -> str:
         f"({loss_of(cifar, 'cca-merge'):.3f} to {loss_of(cifar, 'cca-merge+repair'):.3f}); on MNIST there "
         f"is little left to gain (SC-PwC {loss_of(mnist, 'sc-pwc'):.4f} to "
         f"{loss_of(mnist, 'sc-pwc+repair'):.4f}, parents {parents_of(mnist, 'loss'):.4f})."
+    )
+
+
+@finding("methods-deep")
+def _(found: Published) -> str:
+    records = {name: found.load(repair_config(name)) for name in REPAIR_ROWS}
+    table = repair_table(records)
+    counts = table["verdict"].value_counts()
+    ours = table.pivot(index="network", columns="what", values="ours").loc[list(records)]
+    must(
+        (ours["aligned + REPAIR"] > ours["aligned"] + 1).all(),
+        "REPAIR raises the accuracy of aligned children in every row",
+    )
+    lines = [
+        f"{row.Index} from {row.aligned:.1f}% to {row.repaired:.1f}% (parents {row.parents:.1f}%)"
+        for row in ours.rename(columns={"aligned + REPAIR": "repaired"}).itertuples()
+    ]
+    children = table[table["what"].isin(["aligned", "aligned + REPAIR"])]
+    weights = [accuracy_of(record, "weight-matching") for record in records.values()]
+    return (
+        "## In deep networks without norms REPAIR brings back much more\n\n"
+        f"There it lifts aligned children a long way: {'; '.join(lines)}. Of {len(table)} published "
+        f"numbers {counts.get('agrees', 0)} agree with ours. Of the {len(children)} on aligned children "
+        f"{(children['verdict'] == 'lower').sum()} are lower than ours, "
+        f"{(children['verdict'] == 'higher').sum()} higher. Matching by weights fails in such depth: "
+        f"{min(weights):.0%} to {max(weights):.0%} without REPAIR."
     )
 
 
