@@ -49,7 +49,7 @@ ANSWERS = ("yes", "no", "undecided")
 
 def module_configs() -> list[ModuleConfig]:
     """Return the configs of the published records of modules."""
-    return list(MODULES.values())
+    return [*MODULES.values(), *FIELD.values()]
 
 
 @dataclass(frozen=True)

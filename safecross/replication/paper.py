@@ -3,6 +3,7 @@
 from ..data import load_data
 from ..data.catalogue import KNOWN
 from .config import Config
+from .others import REPAIR_ROWS, repair_config
 
 __all__ = [
     "COUNT_EPOCHS",
@@ -343,6 +344,7 @@ def published_configs() -> list[Config]:
     configs += [make(name) for make in (methods_config, more_methods_config) for name in names]
     configs += [cell_config(**changes) for changes in RANKING_CELLS.values()]
     configs += [cell_config("mnist", epochs=epochs) for epochs in COUNT_EPOCHS]
+    configs += [repair_config(row) for row in REPAIR_ROWS]
     return configs + [
         variant_config(name, **changes) for name in names for changes in variants(name).values()
     ]
