@@ -402,7 +402,8 @@ def _copy_tree() -> None:
     _tree = Path(tempfile.mkdtemp(prefix="safecross-mutants-", dir=os.environ["MUTANTS"])) / "tree"
     for name in ("safecross", "tests", "notebooks", "book"):
         shutil.copytree(ROOT / name, _tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", _tree)
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, _tree)
 
 
 def _pytest(module: str, tests: tuple[str, ...]) -> None:
