@@ -40,9 +40,16 @@ from safecross.alignment.registry import METHODS
 from safecross.book import plots
 from safecross.book.results import say_where, split_names
 from safecross.replication.others import REPAIR_ROWS, repair_config, repair_table
-from safecross.replication.paper import methods_config, more_methods_config
+from safecross.replication.paper import (
+    DEPTH_CELLS,
+    RANKING_CELLS,
+    WIDTH_CELLS,
+    cell_config,
+    methods_config,
+    more_methods_config,
+)
 from safecross.runs import load_or_run
-from safecross.runs.analysis import against_all, join, quality_and_cost
+from safecross.runs.analysis import against_all, exponent, heights, join, quality_and_cost
 
 parts = {
     (name, make.__name__): load_or_run(make(name, n_pairs, seed))
@@ -297,6 +304,35 @@ plots.table(
     formats={"seconds": "{:.3f}", "share brought back": "{:.3f}", "loss": "{:.3f}"},
     name="methods-cost",
 )
+
+# %% [markdown]
+# <!-- finding methods-width -->
+# <!-- /finding -->
+#
+# The networks are those of [chapter 10](10-ranking.ipynb), on CIFAR-10, 20 pairs of each size. A *height* is the loss at
+# t = 0.5 above the mean of the parents'. If heights follow a power of the width, the exponent says how: −1 halves them when the
+# width doubles, 0 leaves them.
+
+# %% tags=["hide-input"]
+shown = ("naive", "bias-sort", "sc-cca", "sc-pwc-semi", "sc-pwc-greedy", "sc-pwc")
+for what, cells in (("width", WIDTH_CELLS), ("depth", DEPTH_CELLS)):
+    found = {
+        size: heights(load_or_run(cell_config(**RANKING_CELLS[cell])))
+        for size, cell in cells.items()
+    }
+    rows = []
+    for operator in shown:
+        values = np.concatenate([table[operator] for table in found.values()])
+        sizes = np.repeat(list(found), [len(table) for table in found.values()])
+        means = [f"{table[operator].mean():.3f}" for table in found.values()]
+        rows.append((operator, *means, exponent(sizes, values).format(2)))
+    plots.table(
+        pd.DataFrame(rows, columns=["method", *(f"{what} {size}" for size in found), "exponent"]),
+        f"Height at t = 0.5 over the {what}, in nats, mean over 20 pairs, seed 1; the exponent of a power law fitted to all pairs, "
+        f"with its 95% interval. {'Three hidden layers' if what == 'width' else 'Width 100'}, three epochs.",
+        name=f"methods-{what}",
+        fold=False,
+    )
 
 # %% [markdown]
 # ## In short

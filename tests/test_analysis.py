@@ -13,6 +13,8 @@ from safecross.runs.analysis import (
     against_all,
     compare,
     count_text,
+    exponent,
+    heights,
     interval,
     join,
     pair_totals,
@@ -327,3 +329,30 @@ def test_a_prediction_holds_one_more_observation():
 def interval_of_mean(values, number) -> bool:
     low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
     return low <= number <= high
+
+
+def test_an_exponent_is_that_of_the_power_law():
+    rng = np.random.default_rng(0)
+    sizes = np.repeat([50, 100, 200, 400], 20)
+    covered = 0
+    for _ in range(400):
+        values = 3.0 * sizes**-0.5 * np.exp(rng.normal(0, 0.3, len(sizes)))
+        found = exponent(sizes, values)
+        covered += found.contains(-0.5)
+        assert found.n == 80
+    assert covered / 400 == pytest.approx(0.95, abs=0.03)
+    slope, _ = np.polyfit(np.log(sizes), np.log(values), 1)
+    assert found.value == pytest.approx(slope)
+    assert not found.contains(0.0)
+    with pytest.raises(ValueError, match="positive sizes and values"):
+        exponent([1, 2, 3], [1, -1, 2])
+    with pytest.raises(ValueError, match="of two sizes at least; found 3 sizes and 3 values"):
+        exponent([2, 2, 2], [1, 2, 3])
+
+
+def test_a_height_is_a_loss_above_its_own_parents(make_record):
+    record = make_record({"naive": [0.3, 0.4], "sc-pwc": 0.1}, parents=[0.1, 0.3])
+    found = heights(record)
+    np.testing.assert_allclose(found["naive"], [0.2, 0.1])
+    np.testing.assert_allclose(found["sc-pwc"], [0.0, -0.2])
+    np.testing.assert_allclose(heights(record, 1.0)["naive"], 0.0, atol=1e-12)

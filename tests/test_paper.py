@@ -6,6 +6,7 @@ from safecross.alignment.operators import OPERATORS
 from safecross.alignment.registry import METHODS
 from safecross.alignment.spelling import parse_operator, split_after
 from safecross.crossover.curve import GRID
+from safecross.replication import paper
 from safecross.replication.config import Config
 from safecross.replication.paper import (
     COUNT_EPOCHS,
@@ -146,3 +147,13 @@ def test_every_method_faces_the_pairs_of_the_main_experiment(dataset):
     newer = {"ste", "sinkhorn"}  # than the published records
     assert named >= {name for name, method in METHODS.items() if method.one_to_one} - newer
     assert config in published_configs()
+
+
+def test_cells_of_one_size_differ_in_nothing_else():
+    for cells, size in (
+        (paper.WIDTH_CELLS, lambda c: c.hidden[0]),
+        (paper.DEPTH_CELLS, lambda c: len(c.hidden)),
+    ):
+        configs = {n: paper.cell_config(**paper.RANKING_CELLS[cell]) for n, cell in cells.items()}
+        assert [size(config) for config in configs.values()] == list(configs)
+        assert len({config.replace(hidden=(1,)) for config in configs.values()}) == 1

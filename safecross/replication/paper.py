@@ -7,12 +7,14 @@ from .others import REPAIR_ROWS, repair_config
 
 __all__ = [
     "COUNT_EPOCHS",
+    "DEPTH_CELLS",
     "DIRECTIONS",
     "FASHION_PAIRS",
     "MAIN",
     "METHOD_PAIRS",
     "RANKING_CELLS",
     "RIDGES",
+    "WIDTH_CELLS",
     "cell_config",
     "main_config",
     "methods_config",
@@ -55,6 +57,10 @@ RANKING_CELLS = {
     "5 hidden layers": {"hidden": (100,) * 5},
     "standardised inputs": {"inputs": "standardised"},
 }
+
+#: Those that differ in width alone, and in depth alone, by their size.
+WIDTH_CELLS = {50: "width 50", 100: "3 epochs", 200: "width 200", 400: "width 400"}
+DEPTH_CELLS = {1: "1 hidden layer", 3: "3 epochs", 5: "5 hidden layers"}
 
 #: Training lengths at which the counts of Section 5.2.2 are taken on MNIST.
 COUNT_EPOCHS = (1, 5, 15, 30)

@@ -18,7 +18,9 @@ __all__ = [
     "against_all",
     "compare",
     "count_text",
+    "exponent",
     "family",
+    "heights",
     "holm",
     "interval",
     "join",
@@ -414,6 +416,62 @@ def prediction(values) -> Interval:
     n, mean = len(values), values.mean()
     reach = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) * (1 + 1 / n) ** 0.5
     return Interval(mean, mean - reach, mean + reach, n)
+
+
+def heights(record: Record, t: float = 0.5) -> pd.DataFrame:
+    r"""Return how far each operator's loss at t lies above the mean of its parents'.
+
+    .. math:: \mathcal{L}(\theta_t) - \tfrac12 (\mathcal{L}_a + \mathcal{L}_b)
+
+    Parameters
+    ----------
+    record : Record
+        Of pairs.
+    t : float
+        Crossover point.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a pair, a column an operator, in nats.
+    """
+    parents = record.pairs.set_index("pair")[["loss_a", "loss_b"]].mean(axis=1)
+    return record.at(t).sub(parents, axis=0)
+
+
+def exponent(sizes, values) -> Interval:
+    r"""Return the exponent of a power law, with its 95% interval.
+
+    .. math:: \log v_i = a + b \log s_i + \varepsilon_i
+
+    b by least squares, and Student's interval of it.
+
+    Parameters
+    ----------
+    sizes, values : array_like, shape (n,)
+        All positive; at least three, of two sizes or more.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+
+    Examples
+    --------
+    >>> exponent([1, 2, 4, 8], [3, 12, 48, 192]).format(1)
+    '2.0 [2.0, 2.0]'
+    """
+    sizes, values = (np.asarray(part, dtype=float).ravel() for part in (sizes, values))
+    if len(sizes) != len(values) or len(sizes) < 3 or np.ptp(sizes) == 0:
+        raise ValueError(
+            "expected a value for each size, three or more, of two sizes at least; found "
+            f"{len(sizes)} sizes and {len(values)} values"
+        )
+    if not (np.all(sizes > 0) and np.all(values > 0)):
+        raise ValueError("expected positive sizes and values; a power law has no others")
+    found = stats.linregress(np.log(sizes), np.log(values))
+    reach = stats.t.ppf(0.975, len(sizes) - 2) * found.stderr
+    return Interval(found.slope, found.slope - reach, found.slope + reach, len(sizes))
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
