@@ -391,6 +391,22 @@ def test_rescaled_steps_change_the_outputs_as_much_as_said(members, x):
     assert plain.max() / plain.min() > 1.1
 
 
+def test_members_that_need_steps_of_other_sizes_change_alike(x, make_network):
+    theta = make_network((6, 9, 3), 3)
+    timid = Network(theta.weights, [b.clone() for b in theta.biases])
+    timid.weights[-1].mul_(0.001)  # what moves its first layer hardly shows
+    bold = Network([100 * w for w in theta.weights], theta.biases)
+    both = stack([timid, bold])
+    other = mutate_safely(both, x, 20.0, chance(), by="rescaling")
+    change = (other(x) - both(x)).square().mean((-1, -2)).sqrt()
+    assert change.tolist() == pytest.approx([20.0, 20.0], rel=1e-3)
+
+
+def test_sensitivity_is_of_a_population(x, make_network):
+    with pytest.raises(ValueError, match="must be a population of at least one network"):
+        sensitivity(make_network((6, 9, 3), 3), x)
+
+
 def test_sensitive_weights_move_less(x, make_network):
     theta = stack([make_network((6, 9, 8, 8, 8, 3), 3)] * 300)
     found = sensitivity(theta[:1], x)
