@@ -36,7 +36,7 @@ import pandas as pd
 from safecross.book import plots
 from safecross.book.results import say_where
 from safecross.modules.config import REESTIMATED
-from safecross.modules.findings import FIELD, MODULES, order, orders, shares
+from safecross.modules.findings import MODULES, orders, shares
 from safecross.runs import load_or_run
 from safecross.runs.analysis import interval
 
@@ -198,37 +198,6 @@ plots.table(
     f"Which operator's offspring are more accurate at t = {t:g}: mean difference of accuracy with a 95% "
     f"bootstrap interval, and the answer by the rule; {REESTIMATED} is with new batch-norm statistics.",
     name="module-orders",
-    fold=False,
-)
-
-# %% [markdown]
-# <!-- finding modules-field -->
-# <!-- /finding -->
-#
-# The methods are those of [chapter 17](17-methods.ipynb), on the same pairs of convolutional networks, all with new
-# statistics. The rule is that of the table above, with SC-PwC as the second.
-
-# %% tags=["hide-input"]
-field = {name: load_or_run(config) for name, config in FIELD.items()}
-say_where(field)
-reference = f"sc-pwc{REESTIMATED}"
-rows = []
-for name, record in field.items():
-    accuracy, loss = record.at(0.5, "accuracy").mean(), record.at(0.5).mean()
-    seconds = record.timings.groupby("step", observed=True)["seconds"].median()
-    for operator in accuracy.sort_values(ascending=False).index:
-        answer = "" if operator == reference else order(record, operator, reference).answer
-        method = operator.removesuffix(REESTIMATED)
-        rows.append(
-            (method, name, accuracy[operator], loss[operator], answer, seconds[f"align {operator}"])
-        )
-columns = ["method", "network", "accuracy", "loss", "above SC-PwC", "seconds"]
-plots.table(
-    pd.DataFrame(rows, columns=columns),
-    "Offspring at t = 0.5 on the test images, new statistics: means over the pairs, whether the method is more accurate than "
-    "SC-PwC in every pair, and its median seconds of one core beyond correlations, upper bounds.",
-    formats={"accuracy": "{:.3f}", "loss": "{:.3f}", "seconds": "{:.2f}"},
-    name="modules-field",
     fold=False,
 )
 

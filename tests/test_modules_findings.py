@@ -6,10 +6,8 @@ import pandas as pd
 import pytest
 
 from safecross.alignment.spelling import parse_operator, split_after
-from safecross.modules.config import REESTIMATED
 from safecross.modules.findings import (
     ANSWERS,
-    FIELD,
     MODULES,
     module_configs,
     order,
@@ -75,17 +73,9 @@ def test_shares_are_of_what_naive_crossover_loses(make_record):
 
 
 def test_published_networks_face_the_operators_of_the_paper():
-    assert module_configs() == [*MODULES.values(), *FIELD.values()]
-    for config in MODULES.values():
+    assert module_configs() == list(MODULES.values())
+    for config in module_configs():
         named = {parse_operator(split_after(operator)[0])[0] for operator in config.operators}
         assert named == {"naive", "sc-pwc-greedy", "sc-cca", "sc-pwc"}
         norms = any(operator.endswith("+reestimate") for operator in config.operators)
         assert norms == config.architecture.startswith(("vgg", "resnet"))
-
-
-def test_the_methods_of_the_field_face_the_same_parents():
-    for name, config in FIELD.items():
-        assert config.parents_hash("") == MODULES[name].parents_hash("")
-        assert config.n_pairs == MODULES[name].n_pairs
-        assert f"sc-pwc{REESTIMATED}" in config.operators
-        assert all(operator.endswith(REESTIMATED) for operator in config.operators)

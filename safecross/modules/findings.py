@@ -9,7 +9,7 @@ from ..runs import Record
 from ..runs.analysis import Interval, interval
 from .config import REESTIMATED, ModuleConfig
 
-__all__ = ["ANSWERS", "FIELD", "MODULES", "Order", "module_configs", "order", "orders", "shares"]
+__all__ = ["ANSWERS", "MODULES", "Order", "module_configs", "order", "orders", "shares"]
 
 _OPERATORS = ("naive", "sc-pwc-greedy", "sc-cca", "sc-pwc")
 
@@ -32,24 +32,13 @@ MODULES: dict[str, ModuleConfig] = {
     ),
 }
 
-_FIELD = ("sc-pwc", "hard-cca", "montana-davis", "ot", "cca-merge", "zipit", "weight-matching")
-
-#: Methods of the field on the pairs of a convolutional network, with new statistics; each faces
-#: ``sc-pwc``.
-FIELD: dict[str, ModuleConfig] = {
-    name: MODULES[name].replace(
-        operators=tuple(f"{method}{REESTIMATED}" for method in _FIELD), t=(0.0, 0.5, 1.0)
-    )
-    for name in ("vgg7 on CIFAR-10",)
-}
-
 #: What the comparison of two operators can come out as.
 ANSWERS = ("yes", "no", "undecided")
 
 
 def module_configs() -> list[ModuleConfig]:
     """Return the configs of the published records of modules."""
-    return [*MODULES.values(), *FIELD.values()]
+    return list(MODULES.values())
 
 
 @dataclass(frozen=True)

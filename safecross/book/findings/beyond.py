@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...alignment.spelling import parse_operator
 from ...modules.config import REESTIMATED
-from ...modules.findings import FIELD, MODULES, order, shares
+from ...modules.findings import MODULES, order, shares
 from ...modules.table import load_peers, load_table
 from ...replication import paper
 from ...replication.others import REPAIR_ROWS, repair_config, repair_table
@@ -169,31 +169,6 @@ def _(found: Published) -> str:
         f"the losses say otherwise: SC-CCA {loss_of(transformer, 'sc-cca'):.2f}, naive "
         f"{loss_of(transformer, 'naive'):.2f}, SC-PwC {loss_of(transformer, 'sc-pwc'):.2f}. All of these "
         "children are far from their parents."
-    )
-
-
-@finding("modules-field")
-def _(found: Published) -> str:
-    parts, above = [], []
-    for name, config in FIELD.items():
-        record = found.load(config)
-        accuracy = record.at(0.5, "accuracy").mean().rename(lambda o: o.removesuffix(REESTIMATED))
-        answers = {
-            method: order(record, f"{method}{REESTIMATED}", f"sc-pwc{REESTIMATED}").answer
-            for method in accuracy.index
-            if method != "sc-pwc"
-        }
-        above.append({method for method, answer in answers.items() if answer == "yes"})
-        best = accuracy.drop("sc-pwc").idxmax()
-        parts.append(
-            f"{name} {accuracy['sc-pwc']:.1%}, the best other method, `{best}`, {accuracy[best]:.1%}, "
-            f"and matching by weights {accuracy['weight-matching']:.1%}"
-        )
-    both = set.intersection(*above)
-    must(not both, "no method beats SC-PwC on every pair of both networks")
-    return (
-        "## No other method beats SC-PwC on both convolutional networks\n\n"
-        f"Halfway between two networks SC-PwC reaches with {'; with '.join(parts)}."
     )
 
 
