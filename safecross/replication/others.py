@@ -16,7 +16,6 @@ __all__ = ["REPAIR_OPERATORS", "REPAIR_ROWS", "repair_config", "repair_table"]
 REPAIR_ROWS = {
     "11 layers of 32, MNIST": ("mnist", (32,) * 11, (96.7, 9.7, 58.0, 73.7)),
     "11 layers of 128, MNIST": ("mnist", (128,) * 11, (98.8, 9.7, 80.8, 95.9)),
-    "11 layers of 128, CIFAR-10": ("cifar10", (128,) * 11, (56.8, 10.0, 34.6, 47.5)),
     "7 layers of 128, MNIST": ("mnist", (128,) * 7, (96.5, None, 71.7, 83.0)),
 }
 
