@@ -40,6 +40,7 @@ from safecross.evolution.runs import (
     EvolutionRuns,
     TaskExperiment,
 )
+from safecross.evolution.specialists import SpecialistsConfig
 from safecross.runs import (
     config_from_dict,
     experiment_of,
@@ -79,9 +80,18 @@ def averaging(own_data) -> AveragingConfig:
     return AveragingConfig(str(own_data), (8,), 3, 4, 2, 2, train_n=40, align_n=30)
 
 
-@pytest.fixture(params=["evolution", "merging", "averaging"])
-def config(request, averaging):
-    return {"evolution": EVOLUTION, "merging": MERGING, "averaging": averaging}[request.param]
+@pytest.fixture
+def specialists(own_data) -> SpecialistsConfig:
+    arms = ("naive/niching", "sc-pwc/map-elites", "copies/truncation+training")
+    return SpecialistsConfig(
+        str(own_data), arms, 2, 3, hidden=(8,), specialists=3, epochs=5, batch_size=8
+    )
+
+
+@pytest.fixture(params=["evolution", "merging", "averaging", "specialists"])
+def config(request, averaging, specialists):
+    known = (EVOLUTION, MERGING, averaging, specialists)
+    return next(one for one in known if one.kind == request.param)
 
 
 def fixed(record) -> dict[str, pd.DataFrame]:
@@ -94,13 +104,13 @@ def same_tables(one, other) -> bool:
     return one.keys() == other.keys() and all(one[name].equals(other[name]) for name in one)
 
 
-def test_an_experiment_runs_shares_its_work_and_verifies(config, runs, averaging):
+def test_an_experiment_runs_shares_its_work_and_verifies(config, runs):
     record = run(config, workers=1)
     assert load_record(record.folder).name == record_name(config) == record.name
     for name, table in record.tables.items():
         assert list(table.columns) == list(experiment_of(config).schema[name])
         assert len(table) == experiment_of(config).rows(name)
-    dataset = averaging.dataset if config == averaging else None
+    dataset = None if config.dataset == SWING_UP else config.dataset
     table = verify(record, n_pairs=experiment_of(config).n_units, tolerance=1e-6, dataset=dataset)
     assert table["ok"].all()
     assert run(config, workers=2, folder=runs / "other").tables.keys() == record.tables.keys()

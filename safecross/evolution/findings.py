@@ -13,6 +13,7 @@ from .arms import parse_arm
 from .averaging import AveragingConfig
 from .merging import MergingConfig
 from .runs import SWING_UP, EvolutionConfig
+from .specialists import FOUNDERS, SpecialistsConfig
 
 __all__ = [
     "ARMS",
@@ -32,7 +33,12 @@ __all__ = [
     "merged",
     "merging_config",
     "merging_family",
+    "mixed_family",
+    "mixed_shares",
     "population_configs",
+    "specialists_config",
+    "specialists_family",
+    "specialists_scores",
     "spelled",
     "tuned",
     "tuning_config",
@@ -233,6 +239,69 @@ def merging_family(record: Record) -> pd.DataFrame:
     rows += [(way, way.removesuffix("+repair")) for way in ways if way.endswith("+repair")]
     rows.append(("sc-pwc/arithmetic", "parents"))
     return family(merged(record), rows)
+
+
+#: Selections under which specialists are mated, and how an arm spells them.
+_SELECTIONS = ("truncation", "niching", "map-elites", "truncation+training")
+
+
+def specialists_config() -> SpecialistsConfig:
+    """Return the experiment that mates specialists for digits 0 to 4 with those for 5 to 9."""
+    arms = [f"{method}/{one}" for one in _SELECTIONS for method in ("naive", "sc-pwc")]
+    arms.append("copies/truncation+training")
+    return SpecialistsConfig("mnist", tuple(arms), n_runs=10, generations=20)
+
+
+def specialists_scores(record: Record) -> pd.DataFrame:
+    """Return the champions' test accuracies: a row a run, a column an arm, and the founders."""
+    table = record.tables["champions"].pivot(index="run", columns="arm", values="accuracy")
+    return table[[*record.config.arms, FOUNDERS]]
+
+
+def mixed_shares(record: Record) -> pd.DataFrame:
+    """Return the share of members with ancestors of both halves at the end: a row a run."""
+    rows = record.tables["generations"]
+    rows = rows[rows["generation"] == record.config.generations - 1]
+    return rows.pivot(index="run", columns="arm", values="mixed")[list(record.config.arms)]
+
+
+def specialists_family(record: Record) -> pd.DataFrame:
+    """Return how selections, crossovers and the founders compare, by test accuracy, as one family.
+
+    Each selection with truncation, for either crossover; aligned with unaligned, for each
+    selection; crossover with copies where children are trained; and truncation with the founders.
+    The rule, fixed before there was a record, is that of `safecross.runs.analysis.family`.
+
+    Parameters
+    ----------
+    record : Record
+        Of `specialists_config`.
+    """
+    rows = _selections_compared()
+    trained = _SELECTIONS[-1]
+    rows += [(f"{method}/{trained}", f"copies/{trained}") for method in ("naive", "sc-pwc")]
+    rows += [(f"{method}/truncation", FOUNDERS) for method in ("naive", "sc-pwc")]
+    return family(specialists_scores(record), rows)
+
+
+def mixed_family(record: Record) -> pd.DataFrame:
+    """Return under which selection mixed children live, by their share at the end, as one family.
+
+    A selection lets them live if their share is higher than under truncation. The rule, fixed
+    before there was a record, is that of `safecross.runs.analysis.family`.
+
+    Parameters
+    ----------
+    record : Record
+        Of `specialists_config`.
+    """
+    return family(mixed_shares(record), _selections_compared())
+
+
+def _selections_compared() -> list[tuple[str, str]]:
+    plain, *others = _SELECTIONS
+    rows = [(f"{m}/{one}", f"{m}/{plain}") for one in others for m in ("naive", "sc-pwc")]
+    return rows + [(f"sc-pwc/{one}", f"naive/{one}") for one in _SELECTIONS]
 
 
 def worth(load: Callable = load_or_run) -> pd.DataFrame:

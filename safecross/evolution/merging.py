@@ -1,7 +1,6 @@
 """Champions of separate lineages merged: what survives, and how new the children are."""
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +13,6 @@ from ..crossover.repair import repair
 from ..networks.network import Network, stack
 from ..runs.config import BaseConfig, network_seed
 from ..runs.experiment import Difference, Results, register
-from ..runs.folder import RunFolder
 from ..runs.record import Record
 from .arms import parse_arm
 from .genetic import (
@@ -175,13 +173,6 @@ class Merging(TaskExperiment):
     def n_units(self) -> int:
         """How many pairs there are."""
         return self.config.n_pairs
-
-    def compute(
-        self, units: Sequence[int], folder: RunFolder, device: str = "cpu", together: int = 1
-    ) -> Iterator[tuple[int, Results, dict]]:
-        """Yield some pairs."""
-        for pair in units:
-            yield pair, self.compute_again(pair), {}
 
     def compute_again(self, unit: int) -> Results:
         """Return a pair's results from nothing."""
