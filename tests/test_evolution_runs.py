@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from safecross import (
     StoreError,
@@ -26,11 +28,13 @@ from safecross.cli import main
 from safecross.evolution import findings
 from safecross.evolution.arms import parse_arm
 from safecross.evolution.averaging import POLICIES, Averaging, AveragingConfig
-from safecross.evolution.genetic import COLUMNS, advance, begin
+from safecross.evolution.genetic import COLUMNS, advance, begin, champion
 from safecross.evolution.merging import (
     Merging,
     MergingConfig,
     behaviour_distance,
+    front_area,
+    on_front,
     parse_way,
 )
 from safecross.evolution.population import align_population, mean
@@ -338,6 +342,97 @@ def test_merged_children_start_and_end_as_their_parents():
     assert found["score.1"].tolist() != found["score.2"].tolist()
 
 
+def test_relatives_part_after_the_generations_that_they_share(monkeypatch):
+    histories = []
+
+    def watched(task, held_out, seed, state):
+        histories.append(state.history)
+        return champion(task, held_out, seed, state)
+
+    monkeypatch.setattr("safecross.evolution.merging.champion", watched)
+    Merging(MERGING).compute_again(1)
+    Merging(MERGING.replace(shared=2)).compute_again(1)
+    a, b, c, d = histories
+    assert a.shape == b.shape == c.shape == d.shape
+    assert torch.equal(a, c), "the first lineage is that of strangers"
+    assert torch.equal(c[:2], d[:2]) and not torch.equal(c[2:, :2], d[2:, :2])
+    assert not torch.equal(a[:2], b[:2])
+
+
+def test_a_newer_field_leaves_the_names_of_older_records():
+    assert "shared" not in MERGING.to_dict()
+    related = MERGING.replace(shared=1)
+    assert related.to_dict() == {**MERGING.to_dict(), "shared": 1}
+    assert related.hash() != MERGING.hash()
+    assert config_from_dict(related.to_dict()) == related
+    assert config_from_dict(MERGING.to_dict()) == MERGING
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 2)), min_size=1, max_size=8),
+)
+def test_the_area_under_a_front_is_what_is_kept_at_each_distance(points):
+    distance, score = np.array(points).T
+    # The integrand is constant between two distances: its value at the middle is its mean.
+    ends = np.unique([0.0, *distance])
+    middles = (ends[1:] + ends[:-1]) / 2
+    kept = [score[distance >= middle].max() for middle in middles]
+    assert front_area(distance, score) == pytest.approx((np.diff(ends) * kept).sum(), abs=1e-12)
+    front = on_front(distance, score)
+    assert front.any() and front_area(distance[front], score[front]) == pytest.approx(
+        front_area(distance, score), abs=1e-12
+    )
+    for i in np.flatnonzero(~front):
+        others = (distance >= distance[i]) & (score >= score[i])
+        assert (others & ((distance > distance[i]) | (score > score[i]))).any()
+    for i in np.flatnonzero(front):
+        assert not ((distance > distance[i]) & (score >= score[i])).any()
+
+
+def test_copies_explore_nothing():
+    assert front_area([0.0, 0.0], [1.0, 0.9]) == 0
+    assert on_front([0.1, 0.1], [0.5, 0.5]).all()
+
+
+@pytest.mark.parametrize("given_", [([], []), ([0.1], [1.0, 2.0]), ([0.1], [float("nan")])])
+def test_points_that_are_none_are_told(given_):
+    for measure in (front_area, on_front):
+        with pytest.raises(ValueError, match="expected as many finite distances as scores, at"):
+            measure(*given_)
+
+
+def test_exploration_is_compared_pair_by_pair(runs):
+    records = {
+        name: run(MERGING.replace(shared=shared, n_pairs=3), workers=1)
+        for name, shared in (("strangers", 0), ("relatives", 2))
+    }
+    table = findings.explored(records["strangers"])
+    assert list(table) == [
+        "naive", "sc-pwc", "naive/arithmetic", "sc-pwc/arithmetic", "sc-pwc/neuron",
+    ]  # fmt: skip
+    children = records["strangers"].tables["children"]
+    rows = children[(children["pair"] == 1) & (children["way"] == "sc-pwc/neuron")]
+    pair = records["strangers"].tables["pairs"].loc[1]
+    kept = rows["score"] / ((pair["score_a"] + pair["score_b"]) / 2)
+    assert table.loc[1, "sc-pwc/neuron"] == pytest.approx(front_area(rows["distance"], kept))
+    assert (table["sc-pwc"] >= table[["sc-pwc/arithmetic", "sc-pwc/neuron"]].max(axis=1)).all()
+
+
+def test_the_exploration_family_has_each_recombination_and_all(monkeypatch):
+    def explored(shift):
+        table = pd.DataFrame(index=range(10))
+        for name in ("naive", "sc-pwc", "naive/neuron", "sc-pwc/neuron"):
+            aligned = name.startswith("sc-pwc") * shift
+            table[name] = aligned + 0.01 * np.random.default_rng(len(name)).normal(size=10)
+        return table
+
+    monkeypatch.setattr(findings, "explored", explored)
+    found = findings.exploration_family({"strangers": 0.5, "relatives": 0.0})
+    assert found["recombination"].tolist() == ["all", "neuron"] * 2
+    assert found["verdict"].tolist() == ["higher"] * 2 + ["no difference"] * 2
+    assert found["related"].tolist() == ["strangers"] * 2 + ["relatives"] * 2
+
+
 def test_behaviour_is_compared_with_the_nearer_parent(make_examples):
     parents, x = initialise([5, 6, 1], [0, 1]), make_examples(50, 5)
     child = interpolate(parents[0], parents[1], [0.1, 0.5])
@@ -378,6 +473,8 @@ def test_the_repaired_way_is_repair(monkeypatch):
         (MERGING, {"ways": ("naive/neuron+repair",)}, "only arithmetic children are repaired"),
         (MERGING, {"ways": ()}, "ways must name at least one"),
         (MERGING, {"arm": "naive"}, "recombination"),
+        (MERGING, {"shared": 3}, r"shared must be a whole number in \[0, 2\]; found 3"),
+        (MERGING, {"shared": -1}, r"shared must be a whole number in \[0, 2\]; found -1"),
     ],
 )
 def test_bad_configs_are_told(config, change, message):

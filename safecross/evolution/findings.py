@@ -11,7 +11,7 @@ from ..runs import Record, load_or_run
 from ..runs.analysis import family, interval
 from .arms import parse_arm
 from .averaging import AveragingConfig
-from .merging import MergingConfig
+from .merging import MergingConfig, front_area, parse_way
 from .runs import SWING_UP, EvolutionConfig
 from .specialists import FOUNDERS, SpecialistsConfig
 
@@ -22,6 +22,7 @@ __all__ = [
     "RATES",
     "RELATIVES",
     "SCRAMBLED",
+    "SHARED",
     "SIGMAS",
     "STRANGERS",
     "arm_families",
@@ -29,6 +30,8 @@ __all__ = [
     "averaging_family",
     "champions",
     "evolution_config",
+    "exploration_family",
+    "explored",
     "made",
     "merged",
     "merging_config",
@@ -68,6 +71,9 @@ SCRAMBLED = "relatives in random orders"
 
 #: by descent, their neurons in one order.
 RELATIVES = "relatives"
+
+#: Generations that two lineages have in common before they part, by what the book calls them.
+SHARED = {"strangers": 0, "parted after 20 generations": 20, "parted after 60 generations": 60}
 
 _MERGED = (
     "naive/arithmetic",
@@ -201,9 +207,18 @@ def averaging_family(record: Record) -> pd.DataFrame:
     return family(made(record), [(what, "once") for what in COMPARED])
 
 
-def merging_config(sigmas: dict[str, float]) -> MergingConfig:
-    """Return the experiment that merges champions of lineages evolved by mutation alone."""
-    return MergingConfig(SWING_UP, _MERGED, spelled("mutation", sigmas), 20, 80, seed=2)
+def merging_config(sigmas: dict[str, float], shared: int = 0) -> MergingConfig:
+    """Return the experiment that merges champions of lineages evolved by mutation alone.
+
+    Parameters
+    ----------
+    sigmas : dict of str to float
+        By arm.
+    shared : int
+        Generations, of 80, that the lineages of a pair have in common; see `SHARED`.
+    """
+    arm = spelled("mutation", sigmas)
+    return MergingConfig(SWING_UP, _MERGED, arm, 20, 80, seed=2, shared=shared)
 
 
 def merged(record: Record, t: float = 0.5, column: str = "score") -> pd.DataFrame:
@@ -239,6 +254,71 @@ def merging_family(record: Record) -> pd.DataFrame:
     rows += [(way, way.removesuffix("+repair")) for way in ways if way.endswith("+repair")]
     rows.append(("sc-pwc/arithmetic", "parents"))
     return family(merged(record), rows)
+
+
+def explored(record: Record) -> pd.DataFrame:
+    r"""Return what each way to recombine is worth as exploration, for each pair.
+
+    For each child of a way the distance of its behaviour from the nearer parent, and its score as
+    a share of the parents' mean; then `front_area` over all t of the way, and over all ways of a
+    method.
+
+    Parameters
+    ----------
+    record : Record
+        Of `merging_config`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a pair; a column ``method`` or ``method/recombination``. Repaired ways are left out:
+        unaligned children are not repaired.
+    """
+    children = record.tables["children"].merge(
+        record.tables["pairs"][["pair", "score_a", "score_b"]]
+    )
+    kept = children["score"] / children[["score_a", "score_b"]].mean(axis=1)
+    read = children["way"].map({way: parse_way(way) for way in record.config.ways})
+    children = children.assign(kept=kept, method=read.str[0])[~read.str[2]]
+    columns = {}
+    for by in ("method", "way"):
+        for name, rows in children.groupby(by, sort=False):
+            columns[name] = {
+                pair: front_area(one["distance"], one["kept"]) for pair, one in rows.groupby("pair")
+            }
+    return pd.DataFrame(columns)
+
+
+def exploration_family(records: dict[str, Record]) -> pd.DataFrame:
+    """Return where aligned children explore more at the same score, as one family.
+
+    Aligned with unaligned, by `explored`: over all recombinations, and for each of them. The rule,
+    fixed before there was a record of relatives and before this was computed of strangers, is that
+    of `safecross.runs.analysis.family`.
+
+    Parameters
+    ----------
+    records : dict of str to Record
+        By the names in `SHARED`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `family` returns it, with who the parents are and the recombination in front.
+    """
+    tables, rows, about = [], [], []
+    for related, record in records.items():
+        table = explored(record)
+        for name in (name for name in table if name.startswith("sc-pwc")):
+            pair = tuple(f"{related}: {one}" for one in (name, name.replace("sc-pwc", "naive")))
+            rows.append(pair)
+            about.append((related, name.partition("/")[2] or "all"))
+        tables.append(table.add_prefix(f"{related}: "))
+    found = family(pd.concat(tables, axis=1), rows)
+    who, how = zip(*about, strict=True)
+    return found.assign(related=who, recombination=how)[
+        ["related", "recombination", *found.columns]
+    ]
 
 
 #: Selections under which specialists are mated, and how an arm spells them.

@@ -17,6 +17,7 @@ from ..runs.record import Record
 from .arms import parse_arm
 from .genetic import (
     Setting,
+    State,
     advance,
     begin,
     champion,
@@ -24,7 +25,15 @@ from .genetic import (
 from .mating import partners, recombined
 from .runs import TaskExperiment
 
-__all__ = ["POINTS", "Merging", "MergingConfig", "behaviour_distance", "parse_way"]
+__all__ = [
+    "POINTS",
+    "Merging",
+    "MergingConfig",
+    "behaviour_distance",
+    "front_area",
+    "on_front",
+    "parse_way",
+]
 
 #: Shares of the second parent.
 POINTS = (0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
@@ -52,6 +61,9 @@ class MergingConfig(BaseConfig):
         Inputs that the champions met, on which neurons are compared and children repaired.
     hidden, population, parents, episodes, held_out
         As for `EvolutionConfig`; children are measured on `held_out` episodes too.
+    shared : int
+        Generations that both lineages of a pair have in common before they part; 0 for strangers,
+        less than `generations`.
 
     Raises
     ------
@@ -65,6 +77,7 @@ class MergingConfig(BaseConfig):
     """
 
     kind: ClassVar[str] = "merging"
+    newer: ClassVar[tuple[str, ...]] = ("shared",)
 
     dataset: str
     ways: tuple[str, ...]
@@ -79,6 +92,7 @@ class MergingConfig(BaseConfig):
     parents: int = 13
     episodes: int = 4
     held_out: int = 32
+    shared: int = 0
 
     def __post_init__(self):
         for name in ("ways", "hidden", "t"):
@@ -92,6 +106,7 @@ class MergingConfig(BaseConfig):
         self._set("t", tuple(checks.number_in("t", t, 0, 1) for t in self.t))
         if not {0.0, 0.5, 1.0} <= set(self.t) or len(set(self.t)) != len(self.t):
             raise ValueError(f"t must hold 0, 0.5 and 1, and no point twice; found {self.t}")
+        self._set("shared", checks.whole_number("shared", self.shared, 0, self.generations - 1))
         parse_arm(self.arm)
         for way in self.ways:
             parse_way(way)
@@ -156,6 +171,65 @@ def behaviour_distance(children: Network, parents: Network, x) -> torch.Tensor:
     return (ours[:, None] - theirs).abs().mean((-1, -2)).min(1).values / 2
 
 
+def on_front(distance, score) -> np.ndarray:
+    """Return which points are on the Pareto front: none is as good in both and better in one.
+
+    Parameters
+    ----------
+    distance, score : array_like, shape (n,)
+        How new each child is, and what it kept; larger is better.
+
+    Examples
+    --------
+    >>> on_front([0.0, 0.2, 0.1], [1.0, 0.5, 0.4]).tolist()
+    [True, True, False]
+    """
+    distance, score = _points(distance, score)
+    as_good = (distance >= distance[:, None]) & (score >= score[:, None])
+    better = (distance > distance[:, None]) | (score > score[:, None])
+    return ~(as_good & better).any(1)
+
+
+def front_area(distance, score) -> float:
+    r"""Return the area under a Pareto front of exploration and information kept.
+
+    .. math:: \int_0^1 \max_{i:\, d_i \ge u} s_i \; du
+
+    what is kept at each distance that is reached; 0 where none is.
+
+    Parameters
+    ----------
+    distance : array_like, shape (n,)
+        How new each child is (`behaviour_distance`), in [0, 1].
+    score : array_like, shape (n,)
+        What it kept, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no point, the numbers differ, or one is not finite.
+
+    Examples
+    --------
+    >>> round(front_area([0.2, 0.4, 0.3], [1.0, 0.5, 0.4]), 6)
+    0.3
+    """
+    distance, score = _points(distance, score)
+    order = distance.argsort(kind="stable")
+    reached = np.maximum.accumulate(score[order][::-1])[::-1]
+    return float((np.diff(distance[order], prepend=0.0) * reached).sum())
+
+
+def _points(distance, score) -> tuple[np.ndarray, np.ndarray]:
+    found = [np.asarray(values, dtype=float).ravel() for values in (distance, score)]
+    if not len(found[0]) or len(found[0]) != len(found[1]) or not np.isfinite(found).all():
+        raise ValueError(
+            "expected as many finite distances as scores, at least one; found "
+            f"{len(found[0])} and {len(found[1])}"
+        )
+    return found[0], found[1]
+
+
 @register
 class Merging(TaskExperiment):
     """Champions of separate runs, merged two by two; a unit is a pair."""
@@ -178,7 +252,7 @@ class Merging(TaskExperiment):
         """Return a pair's results from nothing."""
         config, start = self.config, time.perf_counter()
         task, held_out = self.tasks()
-        parents = stack([self._champion(task, held_out, 2 * unit + side) for side in (0, 1)])
+        parents = stack(self._champions(task, held_out, unit))
         rng = torch.Generator().manual_seed(network_seed(config, 2 * unit))
         state = rng.get_state()
         score, seen, _ = held_out(parents, rng)
@@ -196,12 +270,26 @@ class Merging(TaskExperiment):
             results[f"seconds.{way}"] = _since(start)
         return results
 
-    def _champion(self, task, held_out, run: int) -> Network:
-        config, seed = self.config, network_seed(self.config, run)
-        state = begin(task, config.setting, seed)
-        for _ in range(config.generations):
-            state = advance(task, parse_arm(config.arm), config.setting, seed, state)
-        return champion(task, held_out, seed, state)[0]
+    def _champions(self, task, held_out, pair: int) -> list[Network]:
+        config, arm = self.config, parse_arm(self.config.arm)
+        seeds = [network_seed(config, 2 * pair + side) for side in (0, 1)]
+
+        def evolved(state: State, seed: int, generations: int) -> State:
+            for _ in range(generations):
+                state = advance(task, arm, config.setting, seed, state)
+            return state
+
+        begun = [begin(task, config.setting, seed) for seed in seeds]
+        if config.shared:
+            begun = [evolved(begun[0], seeds[0], config.shared)] * 2
+        ended = [
+            evolved(state, seed, config.generations - config.shared)
+            for state, seed in zip(begun, seeds, strict=True)
+        ]
+        return [
+            champion(task, held_out, seed, state)[0]
+            for state, seed in zip(ended, seeds, strict=True)
+        ]
 
     def _children(self, parents: Network, seen, way: str, rng: torch.Generator) -> Network:
         method, recombine, repaired = parse_way(way)

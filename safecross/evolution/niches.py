@@ -82,7 +82,7 @@ def niching(solved: torch.Tensor, half: torch.Tensor, n: int) -> torch.Tensor:
 
     Examples
     --------
-    >>> solved = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
+    >>> solved = torch.tensor([[True, True, False], [True, True, False], [False, True, True]])
     >>> niching(solved, torch.tensor([False, False, True]), 2)
     tensor([0, 2])
     """
