@@ -116,7 +116,10 @@ plots.table(
 
 # %% [markdown]
 # The cost is one matching for each member, instead of one for each pair of members. Any one-to-one method of the
-# registry will do: `align_population(members, x, method="weight-matching")` compares weights alone.
+# registry will do: `align_population(members, x, method="weight-matching")` compares weights alone. With
+# `reference="cycle-consistent"` all members are matched with all others together, and none is the measure of the
+# rest. A tanh unit and its negative are the same function: `activation="tanh"` matches by the size of the correlation
+# and negates what correlates negatively.
 #
 # ## Five ways to make a child
 #
