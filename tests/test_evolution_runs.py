@@ -22,6 +22,7 @@ from safecross import (
     initialise,
     interpolate,
     repair,
+    stack,
     store,
 )
 from safecross.cli import main
@@ -45,6 +46,7 @@ from safecross.evolution.runs import (
     TaskExperiment,
 )
 from safecross.evolution.specialists import SpecialistsConfig
+from safecross.evolution.tasks import SwingUp
 from safecross.runs import (
     config_from_dict,
     experiment_of,
@@ -55,7 +57,7 @@ from safecross.runs import (
     run,
     verify,
 )
-from safecross.runs.config import BaseConfig
+from safecross.runs.config import BaseConfig, network_seed
 
 ARMS = ("mutation", "naive/neuron:scramble=1", "sc-pwc/arithmetic")
 
@@ -455,6 +457,29 @@ def test_the_repaired_way_is_repair(monkeypatch):
     assert calls == [0, 0.5, 1]
 
 
+def test_distilled_children_learn_from_what_each_parent_met(monkeypatch):
+    calls = []
+
+    def watched(*given, **options):
+        calls.append((given, options))
+        return given[0]
+
+    monkeypatch.setattr("safecross.evolution.merging.distil", watched)
+    ways = ("naive/arithmetic", "distillation", "naive/arithmetic+distillation")
+    found = Merging(MERGING.replace(ways=ways)).compute_again(0)
+    assert [options["t"] for _, options in calls] == [0, 0.5, 1] * 2
+    (start, a, b, seen_a, seen_b, _), options = calls[1]
+    assert options["targets"] == "actions"
+    assert torch.equal(start.weights[0], a.weights[0])
+    assert found["score.1"].tolist() == [float(found["parents"][0])] * 3
+    assert torch.equal(found["score.2"], found["score.0"])
+    # Each parent's inputs are those that it meets when it is alone.
+    task = SwingUp(MERGING.held_out)
+    for parent, seen in ((a, seen_a), (b, seen_b)):
+        rng = torch.Generator().manual_seed(network_seed(MERGING, 0))
+        assert torch.allclose(task(stack([parent]), rng).seen, seen, atol=1e-4)
+
+
 # Bad input
 
 
@@ -472,6 +497,8 @@ def test_the_repaired_way_is_repair(monkeypatch):
         (MERGING, {"ways": ("mutation",)}, "a way to merge must cross over"),
         (MERGING, {"ways": ("naive/neuron+repair",)}, "only arithmetic children are repaired"),
         (MERGING, {"ways": ()}, "ways must name at least one"),
+        (MERGING, {"ways": ("distilation",)}, "unknown operator 'distilation'"),
+        (MERGING, {"ways": ("mutation+distillation",)}, "a way to merge must cross over"),
         (MERGING, {"arm": "naive"}, "recombination"),
         (MERGING, {"shared": 3}, r"shared must be a whole number in \[0, 2\]; found 3"),
         (MERGING, {"shared": -1}, r"shared must be a whole number in \[0, 2\]; found -1"),
@@ -499,7 +526,8 @@ def test_bad_averaging_is_told(averaging, change, message):
 
 
 def test_a_way_is_read():
-    assert parse_way("weight-matching/layer") == ("weight-matching", "layer", False)
+    assert parse_way("weight-matching/layer") == ("weight-matching", "layer", "")
+    assert parse_way("naive/layer+distillation") == ("naive", "layer", "distillation")
     with pytest.raises(ValueError, match="an arm must be a word"):
         parse_way(3)
 
@@ -582,6 +610,32 @@ def test_families_of_the_other_experiments(runs, averaging):
         ["sc-pwc/arithmetic+repair", "sc-pwc/arithmetic"],
         ["sc-pwc/arithmetic", "parents"],
     ]
+
+
+def test_the_family_of_distillation(sigmas):
+    config = findings.distilling_config(sigmas)
+    assert config.replace(ways=("naive/layer",), t=findings.merging_config(sigmas).t) == (
+        findings.merging_config(sigmas).replace(ways=("naive/layer",), n_pairs=10)
+    )
+    worth = dict(zip(config.ways, (0.2, 0.5, 0.5, 0.4), strict=True))
+    rng = np.random.default_rng(0)
+    rows = [
+        (pair, way, t, worth[way] + 0.01 * rng.normal(), 0.1)
+        for pair in range(10)
+        for way in config.ways
+        for t in config.t
+    ]
+    tables = {
+        "children": pd.DataFrame(rows, columns=Merging.schema["children"]),
+        "pairs": pd.DataFrame(
+            [(i, 0, 0, 0.7, 0.7, 0.3) for i in range(10)], columns=Merging.schema["pairs"]
+        ),
+    }
+    found = findings.distilling_family(_Record(config, **tables))
+    assert found["verdict"].tolist() == [
+        "higher", "higher", "no difference", "higher", "lower", "lower",
+    ]  # fmt: skip
+    assert found["second"].tolist()[-1] == "parents"
 
 
 def test_the_map_goes_from_strangers_to_relatives():

@@ -29,6 +29,8 @@ __all__ = [
     "averaging_configs",
     "averaging_family",
     "champions",
+    "distilling_config",
+    "distilling_family",
     "evolution_config",
     "exploration_family",
     "explored",
@@ -85,6 +87,14 @@ _MERGED = (
     "sc-pwc/layer",
     "naive/slerp",
     "sc-pwc/slerp",
+)
+
+
+_DISTILLED = (
+    "sc-pwc/arithmetic",
+    "distillation",
+    "sc-pwc/arithmetic+distillation",
+    "naive/arithmetic+distillation",
 )
 
 
@@ -221,6 +231,27 @@ def merging_config(sigmas: dict[str, float], shared: int = 0) -> MergingConfig:
     return MergingConfig(SWING_UP, _MERGED, arm, 20, 80, seed=2, shared=shared)
 
 
+def distilling_config(sigmas: dict[str, float]) -> MergingConfig:
+    """Return the experiment with distilled children, of the first pairs of `merging_config`."""
+    return merging_config(sigmas).replace(ways=_DISTILLED, n_pairs=10, t=(0, 0.5, 1))
+
+
+def distilling_family(record: Record) -> pd.DataFrame:
+    """Return what distillation is worth at t = 0.5, and what its start is, by score.
+
+    The rule, fixed before there was a record, is that of `safecross.runs.analysis.family`.
+
+    Parameters
+    ----------
+    record : Record
+        Of `distilling_config`.
+    """
+    aligned, plain, after_aligned, after_naive = _DISTILLED
+    rows = [(plain, aligned), (after_aligned, aligned), (after_aligned, plain)]
+    rows += [(after_aligned, after_naive), (plain, "parents"), (after_aligned, "parents")]
+    return family(merged(record), rows)
+
+
 def merged(record: Record, t: float = 0.5, column: str = "score") -> pd.DataFrame:
     """Return the children of an experiment on merging at one t: a row a pair, a column a way.
 
@@ -279,7 +310,7 @@ def explored(record: Record) -> pd.DataFrame:
     )
     kept = children["score"] / children[["score_a", "score_b"]].mean(axis=1)
     read = children["way"].map({way: parse_way(way) for way in record.config.ways})
-    children = children.assign(kept=kept, method=read.str[0])[~read.str[2]]
+    children = children.assign(kept=kept, method=read.str[0])[read.str[2] == ""]
     columns = {}
     for by in ("method", "way"):
         for name, rows in children.groupby(by, sort=False):

@@ -15,6 +15,7 @@ from ..runs.config import BaseConfig, network_seed
 from ..runs.experiment import Difference, Results, register
 from ..runs.record import Record
 from .arms import parse_arm
+from .distillation import distil
 from .genetic import (
     Setting,
     State,
@@ -40,6 +41,8 @@ POINTS = (0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 
 _REPAIRED = "+repair"
 
+_DISTILLED = "distillation"
+
 
 @dataclass(frozen=True)
 class MergingConfig(BaseConfig):
@@ -50,7 +53,8 @@ class MergingConfig(BaseConfig):
     dataset : str
         The task, as for `EvolutionConfig`.
     ways : tuple of str
-        Each ``method/recombination``, and perhaps ``+repair`` after it.
+        Each ``method/recombination``, and perhaps ``+repair`` or ``+distillation`` after it; or
+        ``distillation``. See `parse_way`.
     arm : str
         How the champions were evolved, as `parse_arm` reads it.
     n_pairs, generations, seed
@@ -120,8 +124,14 @@ class MergingConfig(BaseConfig):
         return Setting(self.hidden, self.population, self.parents)
 
 
-def parse_way(text: str) -> tuple[str, str, bool]:
-    """Return method and recombination of a way to merge, and whether children are repaired.
+def parse_way(text: str) -> tuple[str, str, str]:
+    """Return method and recombination of a way to merge, and what is done to its children.
+
+    Parameters
+    ----------
+    text : str
+        ``method/recombination``, then perhaps ``+repair`` or ``+distillation``: children are then
+        trained as `distil` does. ``distillation`` alone starts from a copy of the first parent.
 
     Raises
     ------
@@ -131,15 +141,19 @@ def parse_way(text: str) -> tuple[str, str, bool]:
     Examples
     --------
     >>> parse_way("sc-pwc/arithmetic+repair")
-    ('sc-pwc', 'arithmetic', True)
+    ('sc-pwc', 'arithmetic', 'repair')
+    >>> parse_way("distillation")
+    ('', '', 'distillation')
     """
-    repaired = isinstance(text, str) and text.endswith(_REPAIRED)
-    arm = parse_arm(text.removesuffix(_REPAIRED) if repaired else text)
+    if text == _DISTILLED:
+        return "", "", _DISTILLED
+    after = next((a for a in (_REPAIRED, f"+{_DISTILLED}") if str(text).endswith(a)), "")
+    arm = parse_arm(text.removesuffix(after) if after else text)
     if not arm.crosses:
         raise ValueError(f"a way to merge must cross over; found {text!r}")
-    if repaired and arm.recombine != "arithmetic":
+    if after == _REPAIRED and arm.recombine != "arithmetic":
         raise ValueError(f"only arithmetic children are repaired; found {text!r}")
-    return arm.method, arm.recombine, repaired
+    return arm.method, arm.recombine, after[1:]
 
 
 def behaviour_distance(children: Network, parents: Network, x) -> torch.Tensor:
@@ -256,16 +270,17 @@ class Merging(TaskExperiment):
         rng = torch.Generator().manual_seed(network_seed(config, 2 * unit))
         state = rng.get_state()
         score, seen, _ = held_out(parents, rng)
+        met = seen.chunk(2)  # the first parent's inputs stand before those of the second
         seen = seen[torch.randint(len(seen), (config.align_n,), generator=rng)]
         apart = behaviour_distance(parents[:1], parents[1:], seen)
         results = {"parents": score, "distance": apart, "seconds.evolve": _since(start)}
         for i, way in enumerate(config.ways):
             start = time.perf_counter()
-            children = self._children(parents, seen, way, rng)
+            children = self._children(parents, seen, met, way, rng)
             # All children and both parents meet the same episodes.
-            met = torch.Generator()
-            met.set_state(state)
-            results[f"score.{i}"] = held_out(children, met).fitness
+            episodes = torch.Generator()
+            episodes.set_state(state)
+            results[f"score.{i}"] = held_out(children, episodes).fitness
             results[f"distance.{i}"] = behaviour_distance(children, parents, seen)
             results[f"seconds.{way}"] = _since(start)
         return results
@@ -291,14 +306,19 @@ class Merging(TaskExperiment):
             for state, seed in zip(ended, seeds, strict=True)
         ]
 
-    def _children(self, parents: Network, seen, way: str, rng: torch.Generator) -> Network:
-        method, recombine, repaired = parse_way(way)
-        ours, others = parents[:1], partners(parents[:1], parents[1:], seen, method)[0]
+    def _children(self, parents: Network, seen, met, way: str, rng: torch.Generator) -> Network:
+        method, recombine, after = parse_way(way)
+        ours = others = parents[:1]
+        if method:
+            others, _ = partners(ours, parents[1:], seen, method)
         children = []
         for t in self.config.t:
-            child = recombined(ours, others, recombine, t, rng)[0]
-            if repaired:
+            child = recombined(ours, others, recombine, t, rng)[0] if method else ours[0]
+            if after == "repair":
                 child = repair(child, ours[0], others[0], seen, t)
+            if after == _DISTILLED:
+                targets = "actions" if self.without_data else "classes"
+                child = distil(child, parents[0], parents[1], *met, rng, t=t, targets=targets)
             children.append(child)
         return stack(children)
 
