@@ -663,7 +663,7 @@ def test_configs_and_experiments_share_what_they_do(averaging):
 
 def test_the_configs_of_the_book():
     configs = findings.population_configs()
-    assert len({c.hash() for c in configs}) == len(configs) == 5
+    assert len({c.hash() for c in configs}) == len(configs) == 6
     assert configs[0] == findings.tuning_config()
     assert set(findings.tuned(load_or_run(configs[0])).values()) <= set(findings.SIGMAS)
     for name, config in findings.averaging_configs().items():

@@ -459,6 +459,11 @@ def worth(load: Callable = load_or_run) -> pd.DataFrame:
         add(FIRST, f"averaging in training, {name}", first, table["single"])
         again = table["always"] - table["once"]
         add(RELATIVES, f"aligning again at each averaging, {name}", again, table["single"])
+    record = load(specialists_config())
+    table = specialists_scores(record)
+    for one in _SELECTIONS:
+        gain = table[f"sc-pwc/{one}"] - table[f"naive/{one}"]
+        add(FIRST, f"specialists mated, {one}, MNIST", gain, table[FOUNDERS])
     scores = champions(load(evolution_config(sigmas)))
     for rate in RATES:
         for how in ("neuron", "arithmetic"):
@@ -479,4 +484,5 @@ def population_configs() -> list:
         evolution_config(sigmas),
         *averaging_configs().values(),
         merging_config(sigmas),
+        specialists_config(),
     ]

@@ -13,6 +13,8 @@ from .published import (
 
 _MAIN = "MNIST, 4 networks"
 
+_WORDS = {"naive": "not aligned", "sc-pwc": "aligned"}
+
 
 def _sigmas(found: Published) -> dict[str, float]:
     return rules.tuned(found.load(rules.tuning_config()))
@@ -152,6 +154,51 @@ def _(found: Published) -> str:
         f"of their parents; repaired {means[aligned + '+repair']:.3f}, which is {repair} by the rule. "
         f"Other recombinations, naive and aligned: {'; '.join(others)}. (With three layers, a quarter "
         "of the layer children are copies of one parent.)"
+    )
+
+
+@finding("populations-specialists")
+def _(found: Published) -> str:
+    record = found.load(rules.specialists_config())
+    scores, mixed = rules.specialists_scores(record).mean(), rules.mixed_shares(record).mean()
+    by_score, by_share = (
+        {(r.first, r.second): r.verdict for r in table.itertuples()}
+        for table in (rules.specialists_family(record), rules.mixed_family(record))
+    )
+    methods, trained = ("naive", "sc-pwc"), "truncation+training"
+    against = [v for (_, second), v in by_share.items() if second.endswith("/truncation")]
+    must(against and "higher" not in against, "no selection keeps more than truncation")
+    aligned = [
+        verdict
+        for (first, second), verdict in by_score.items()
+        if first.partition("/")[::2] == ("sc-pwc", second.removeprefix("naive/"))
+    ]
+    must(len(aligned) == 4 and "higher" not in aligned, "alignment raises no champion")
+    for method in methods:
+        must(by_score[f"{method}/truncation", "founders"] == "higher", "mating beats the founders")
+        must(by_score[f"{method}/{trained}", f"{method}/truncation"] == "higher", "training helps")
+        must(by_score[f"{method}/{trained}", f"copies/{trained}"] == "lower", "mating harms it")
+    higher = [
+        f"{first.partition('/')[2]}, {_WORDS[first.partition('/')[0]]}"
+        for (first, second), verdict in by_score.items()
+        if verdict == "higher" and second.endswith("/truncation") and "training" not in first
+    ]
+    return (
+        "## Mixed children live under plain truncation too, and training does more than mating\n\n"
+        "Networks that know the digits 0 to 4 are mated with networks that know 5 to 9. After "
+        f"{record.config.generations} generations of plain truncation {mixed['naive/truncation']:.0%} "
+        f"of the members descend from both, of aligned ones {mixed['sc-pwc/truncation']:.0%}; under "
+        f"niching {mixed['naive/niching']:.0%} and {mixed['sc-pwc/niching']:.0%}. By the rule no "
+        "selection keeps more of them than truncation. The best member is right on "
+        f"{scores['naive/truncation']:.1%} of the test images, aligned on "
+        f"{scores['sc-pwc/truncation']:.1%}; a founder on {scores['founders']:.1%}. Niching reaches "
+        f"{scores['naive/niching']:.1%} and {scores['sc-pwc/niching']:.1%}, MAP-Elites "
+        f"{scores['naive/map-elites']:.1%} and {scores['sc-pwc/map-elites']:.1%}; higher than "
+        f"truncation by the rule: {'; '.join(higher) or 'none'}. Alignment makes no champion better. "
+        f"One short epoch for each child makes {scores[f'naive/{trained}']:.1%} and "
+        f"{scores[f'sc-pwc/{trained}']:.1%}, but copies that are trained and never mated reach "
+        f"{scores[f'copies/{trained}']:.1%}, which is higher. (With {record.config.n_runs} runs and "
+        f"{len(by_score)} comparisons a difference counts only if it shows in nearly every run.)"
     )
 
 
