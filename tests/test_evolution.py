@@ -39,7 +39,9 @@ from safecross.evolution.mating import (
 )
 from safecross.evolution.mutation import mutate, mutate_safely, sensitivity
 from safecross.evolution.population import (
+    ACTIVATIONS,
     AlignedPopulation,
+    Matched,
     align_population,
     check_population,
     greedy_soup,
@@ -119,7 +121,9 @@ def test_the_naive_method_undoes_nothing(copies, x):
 
 def test_the_fast_path_finds_what_the_registry_finds(members, x):
     others = scramble(members, chance(1))[[1, 2, 3, 4, 0]]
-    fast = matched(members, others, x).orders
+    found = matched(members, others, x)
+    assert isinstance(found, Matched) and found.signs is None
+    fast = found.orders
     for i in range(5):
         slow = align(members[i], others[i], x, "sc-pwc")
         for d, lists in enumerate(slow.lists_b):
@@ -203,6 +207,12 @@ def test_a_sign_alone_counts_as_moved(copies, x):
     negated = reorder(copies, orders, signs)
     others, share = partners(copies, negated, x, activation="tanh")
     assert share == pytest.approx(1 / (5 * 17)) and same(others, copies)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_matching_a_population_with_itself_moves_nothing(members, x, activation):
+    others, share = partners(members, members, x, activation=activation)
+    assert share == 0 and same(others, members)
 
 
 def test_the_activations_of_tanh_are_those_of_pytorch(members, x):

@@ -413,11 +413,19 @@ def test_exploration_is_compared_pair_by_pair(runs):
         "naive", "sc-pwc", "naive/arithmetic", "sc-pwc/arithmetic", "sc-pwc/neuron",
     ]  # fmt: skip
     children = records["strangers"].tables["children"]
+    assert "sc-pwc/arithmetic+repair" in set(children["way"])
     rows = children[(children["pair"] == 1) & (children["way"] == "sc-pwc/neuron")]
     pair = records["strangers"].tables["pairs"].loc[1]
     kept = rows["score"] / ((pair["score_a"] + pair["score_b"]) / 2)
     assert table.loc[1, "sc-pwc/neuron"] == pytest.approx(front_area(rows["distance"], kept))
     assert (table["sc-pwc"] >= table[["sc-pwc/arithmetic", "sc-pwc/neuron"]].max(axis=1)).all()
+    points = findings.children_on_fronts(records["strangers"])
+    assert len(points) == 9 and set(points["method"]) == {"naive", "sc-pwc"}
+    for _, rows in points.groupby("method"):
+        assert rows["front"].tolist() == on_front(rows["distance"], rows["kept"]).tolist()
+    one = points[(points["way"] == "sc-pwc/neuron") & (points["t"] == 0.5)]
+    rows = children[(children["way"] == "sc-pwc/neuron") & (children["t"] == 0.5)]
+    assert float(one["distance"].iloc[0]) == pytest.approx(rows["distance"].mean())
 
 
 def test_the_exploration_family_has_each_recombination_and_all(monkeypatch):
@@ -663,9 +671,12 @@ def test_configs_and_experiments_share_what_they_do(averaging):
 
 def test_the_configs_of_the_book():
     configs = findings.population_configs()
-    assert len({c.hash() for c in configs}) == len(configs) == 6
+    assert len({c.hash() for c in configs}) == len(configs) == 9
     assert configs[0] == findings.tuning_config()
     assert set(findings.tuned(load_or_run(configs[0])).values()) <= set(findings.SIGMAS)
+    merging = findings.merging_configs(findings.tuned(load_or_run(configs[0])))
+    assert {name: config.shared for name, config in merging.items()} == findings.SHARED
+    assert set(merging.values()) <= set(configs)
     for name, config in findings.averaging_configs().items():
         assert name.startswith("MNIST")
         assert f"{config.networks} networks" in name

@@ -256,6 +256,9 @@ def test_the_families_say_which_selection_lets_children_live():
     higher = found[found["verdict"] == "higher"]["first"].tolist()
     assert higher == ["naive/truncation+training", "sc-pwc/truncation+training"]
     assert findings.mixed_shares(record).shape == (10, 9)
+    scores = findings.specialists_scores(record)
+    assert list(scores) == [*config.arms, FOUNDERS]
+    assert scores.loc[3, FOUNDERS] == next(row[2] for row in champions if row[:2] == (3, FOUNDERS))
 
 
 def test_populations_are_joined_in_order():

@@ -11,7 +11,7 @@ from ..runs import Record, load_or_run
 from ..runs.analysis import family, interval
 from .arms import parse_arm
 from .averaging import AveragingConfig
-from .merging import MergingConfig, front_area, parse_way
+from .merging import MergingConfig, front_area, on_front, parse_way
 from .runs import SWING_UP, EvolutionConfig
 from .specialists import FOUNDERS, SpecialistsConfig
 
@@ -305,12 +305,7 @@ def explored(record: Record) -> pd.DataFrame:
         A row a pair; a column ``method`` or ``method/recombination``. Repaired ways are left out:
         unaligned children are not repaired.
     """
-    children = record.tables["children"].merge(
-        record.tables["pairs"][["pair", "score_a", "score_b"]]
-    )
-    kept = children["score"] / children[["score_a", "score_b"]].mean(axis=1)
-    read = children["way"].map({way: parse_way(way) for way in record.config.ways})
-    children = children.assign(kept=kept, method=read.str[0])[read.str[2] == ""]
+    children = _kept(record)
     columns = {}
     for by in ("method", "way"):
         for name, rows in children.groupby(by, sort=False):
@@ -318,6 +313,41 @@ def explored(record: Record) -> pd.DataFrame:
                 pair: front_area(one["distance"], one["kept"]) for pair, one in rows.groupby("pair")
             }
     return pd.DataFrame(columns)
+
+
+def _kept(record: Record) -> pd.DataFrame:
+    """Return the children that are not repaired, with their method and the share that they kept."""
+    pairs = record.tables["pairs"][["pair", "score_a", "score_b"]]
+    children = record.tables["children"].merge(pairs)
+    kept = children["score"] / children[["score_a", "score_b"]].mean(axis=1)
+    read = children["way"].map({way: parse_way(way) for way in record.config.ways})
+    return children.assign(kept=kept, method=read.str[0])[read.str[2] == ""]
+
+
+def children_on_fronts(record: Record) -> pd.DataFrame:
+    """Return how new the children of each way and t are and what they keep, means over the pairs.
+
+    Parameters
+    ----------
+    record : Record
+        Of `merging_config`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        way, t, method, distance, kept, and front: whether it is on its method's Pareto front.
+    """
+    children = _kept(record).groupby(["method", "way", "t"], sort=False)
+    means = children[["distance", "kept"]].mean().reset_index()
+    front = means.groupby("method", sort=False, group_keys=False)[["distance", "kept"]].apply(
+        lambda rows: pd.Series(on_front(rows["distance"], rows["kept"]), rows.index)
+    )
+    return means.assign(front=front)
+
+
+def merging_configs(sigmas: dict[str, float]) -> dict[str, MergingConfig]:
+    """Return the experiments that merge champions, by how their lineages are related (`SHARED`)."""
+    return {name: merging_config(sigmas, shared) for name, shared in SHARED.items()}
 
 
 def exploration_family(records: dict[str, Record]) -> pd.DataFrame:
@@ -450,9 +480,11 @@ def worth(load: Callable = load_or_run) -> pd.DataFrame:
         gain = table["aligned soup"] - table["soup"]
         add(STRANGERS, f"the mean of networks trained apart, {name}", gain, table["single"])
     sigmas = tuned(load(tuning_config()))
-    table = merged(load(merging_config(sigmas)))
-    gain = table["sc-pwc/arithmetic"] - table["naive/arithmetic"]
-    add(STRANGERS, "champions of two lineages, swing-up", gain, table["parents"])
+    for name, config in merging_configs(sigmas).items():
+        table = merged(load(config))
+        gain = table["sc-pwc/arithmetic"] - table["naive/arithmetic"]
+        related, words = (RELATIVES, f", {name}") if config.shared else (STRANGERS, "")
+        add(related, f"champions of two lineages{words}, swing-up", gain, table["parents"])
     for name, config in averaging_configs().items():
         table = made(load(config))
         first = table["once"] - table["never"]
@@ -483,6 +515,7 @@ def population_configs() -> list:
         tuning_config(),
         evolution_config(sigmas),
         *averaging_configs().values(),
-        merging_config(sigmas),
+        *merging_configs(sigmas).values(),
+        distilling_config(sigmas),
         specialists_config(),
     ]
