@@ -260,7 +260,7 @@ plots.show(
 # <!-- finding populations-distillation -->
 # ### Distilled children keep most of it, and their start does not matter
 #
-# Trained to do as each champion does where that champion has been, children score 0.591, 87% of their parents; aligned means of the same pairs 0.201. Started from the aligned mean, and not from a copy of the first parent, they score 0.590, no different from that by the rule; from the naive mean 0.553. So both behaviours fit into one network of the same size; averaging weights is what loses them.
+# Trained to do as each champion does where that champion has been, children score 0.591, 87% of their parents; aligned means of the same pairs 0.201. They are as new: their behaviour lies 0.19 from the nearer parent's, that of aligned means 0.20. Started from the aligned mean, and not from a copy of the first parent, they score 0.590, no different from that by the rule; from the naive mean 0.553. So both behaviours fit into one network of the same size; averaging weights is what loses them.
 # <!-- /finding -->
 #
 # *Distillation* (after Gangwani and Peng 2018): a child is trained by 500 steps of Adam on the parents' pushes, each
@@ -271,7 +271,9 @@ plots.show(
 score, distance = rules.merged(distilling), rules.merged(distilling, column="distance")
 rows = [
     (
-        way,
+        way.replace("sc-pwc/arithmetic", "aligned mean")
+        .replace("naive/arithmetic", "naive mean")
+        .replace("+distillation", ", distilled"),
         interval(score[way]).format(3),
         score[way].mean() / score["parents"].mean(),
         distance[way].mean(),
@@ -357,7 +359,7 @@ scores, mixed = rules.specialists_scores(specialists), rules.mixed_shares(specia
 halves = specialists.tables["champions"].groupby("arm")[["first_half", "second_half"]].mean()
 rows = [
     (
-        arm.replace("sc-pwc", "aligned").replace("naive", "not aligned").replace("/", ", "),
+        arm.replace("sc-pwc", "aligned").replace("truncation+", "").replace("/", ", "),
         interval(scores[arm]).format(3),
         f"{halves.loc[arm, 'first_half']:.2f}, {halves.loc[arm, 'second_half']:.2f}",
         f"{mixed[arm].mean():.0%}" if arm in mixed else "",

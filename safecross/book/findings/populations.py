@@ -161,19 +161,21 @@ def _(found: Published) -> str:
 @finding("populations-distillation")
 def _(found: Published) -> str:
     record = found.load(rules.distilling_config(_sigmas(found)))
-    means = rules.merged(record).mean()
+    means, apart = rules.merged(record).mean(), rules.merged(record, column="distance").mean()
     table = rules.distilling_family(record)
     verdicts = {(r.first, r.second): r.verdict for r in table.itertuples()}
     aligned, plain = "sc-pwc/arithmetic", "distillation"
     start, naive = f"{aligned}+{plain}", f"naive/arithmetic+{plain}"
     must(verdicts[plain, aligned] == "higher", "distilled children keep more than aligned ones")
     must(verdicts[plain, "parents"] == "lower", "distilled children stay below their parents")
+    must(abs(apart[plain] - apart[aligned]) < 0.02, "they are about as new")
     must(verdicts[start, plain] == "no difference", "the start does not matter")
     return (
         "### Distilled children keep most of it, and their start does not matter\n\n"
         "Trained to do as each champion does where that champion has been, children score "
         f"{means[plain]:.3f}, {means[plain] / means['parents']:.0%} of their parents; aligned means "
-        f"of the same pairs {means[aligned]:.3f}. Started from the aligned mean, and not from a copy "
+        f"of the same pairs {means[aligned]:.3f}. They are as new: their behaviour lies {apart[plain]:.2f} "
+        f"from the nearer parent's, that of aligned means {apart[aligned]:.2f}. Started from the aligned mean, and not from a copy "
         f"of the first parent, they score {means[start]:.3f}, no different from that by "
         f"the rule; from the naive mean {means[naive]:.3f}. So both behaviours fit into one network "
         "of the same size; averaging weights is what loses them."
