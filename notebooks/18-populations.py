@@ -5,8 +5,8 @@
 # without matching them again. Children then mix neurons that do the same work. A genetic algorithm of networks
 # takes a few lines, and each generation can be gone on from to the same bits.**
 #
-# - **You will** undo a planted scrambling of a population, compare ways to recombine two parents, mutate safely,
-#   and evolve controllers that swing up a pole.
+# - **You will** undo a planted scrambling of a population, compare ways to recombine two parents, bend the path between
+#   them, mutate safely, and evolve controllers that swing up a pole.
 # - **You need** crossover of two networks from [chapter 6](06-crossover.ipynb).
 # - **Runtime:** half a minute with the default parameters.
 #
@@ -39,8 +39,9 @@ seed = 0  # of everything below
 import pandas as pd
 import torch
 
-from safecross import function_difference, stack
+from safecross import align, function_difference, interpolate, load_data, stack, train
 from safecross.book import plots
+from safecross.crossover.bezier import bend, on_bezier
 from safecross.evolution.arms import parse_arm
 from safecross.evolution.genetic import (
     COLUMNS,
@@ -51,7 +52,8 @@ from safecross.evolution.genetic import (
 from safecross.evolution.mating import RECOMBINATIONS, mate
 from safecross.evolution.mutation import mutate, mutate_safely
 from safecross.evolution.population import align_population, mean, scramble
-from safecross.evolution.runs import EvolutionConfig, EvolutionRuns
+from safecross.evolution.runs import SWING_UP, EvolutionConfig, EvolutionRuns
+from safecross.networks.metrics import cross_entropy
 
 arms = ("mutation", "naive/neuron", "sc-pwc/neuron", "naive/arithmetic", "sc-pwc/arithmetic")
 config = EvolutionConfig(
@@ -116,7 +118,10 @@ plots.table(
 
 # %% [markdown]
 # The cost is one matching for each member, instead of one for each pair of members. Any one-to-one method of the
-# registry will do: `align_population(members, x, method="weight-matching")` compares weights alone.
+# registry will do: `align_population(members, x, method="weight-matching")` compares weights alone. With
+# `reference="cycle-consistent"` all members are matched with all others together, and none is the measure of the
+# rest. A tanh unit and its negative are the same function: `activation="tanh"` matches by the size of the correlation
+# and negates what correlates negatively.
 #
 # ## Five ways to make a child
 #
@@ -152,6 +157,42 @@ plots.table(
     formats={"naive": "{:.3f}", "aligned": "{:.3f}"},
     name="children",
     fold=False,
+)
+
+# %% [markdown]
+# ## A path need not be straight
+#
+# `arithmetic` children lie on the straight line between their parents. A quadratic Bezier curve
+#
+# $$\phi(t) = (1 - t)^2\, \theta_a + 2 t (1 - t)\, \theta + t^2\, \theta_b$$
+#
+# has a point $\theta$ in between that can be trained: `bend` lowers the mean loss along the curve (Garipov et al. 2018).
+# Here two networks are trained on digits (or on your data set), and both paths are drawn, before and after
+# aligning. Bending takes labels and training; aligning takes neither.
+
+# %%
+data = load_data("mnist5k" if task == SWING_UP else task)
+a, b = (train(data.x_train, data.y_train, (64,), seed + i, epochs=10) for i in (0, 1))
+ends = {"naive": (a, b), "aligned": align(a, b, data.x_train, "sc-pwc").apply(a, b)}
+bent = {name: bend(*pair, data.x_train, data.y_train, seed=seed) for name, pair in ends.items()}
+
+# %% tags=["hide-input"]
+grid = [i / 20 for i in range(21)]
+paths = {}
+for name, (first, second) in ends.items():
+    paths[f"{name}, straight"] = interpolate(first, second, grid)
+    paths[f"{name}, bent"] = on_bezier(first, bent[name], second, grid)
+losses = {
+    name: cross_entropy(path(data.x_test), data.y_test).tolist() for name, path in paths.items()
+}
+colours = {name: "naive" if name.startswith("naive") else "sc-pwc" for name in paths}
+plots.show(
+    plots.lines({name: (grid, loss) for name, loss in losses.items()}, "t", "test loss", colours),
+    "Loss on the test images along four paths between two networks of 64 hidden neurons; the highest: "
+    + "; ".join(f"{name} {max(loss):.3f}" for name, loss in losses.items())
+    + f". Seed {seed}.",
+    "The straight naive path has the highest hill; the other three stay near the parents.",
+    name="bent-paths",
 )
 
 # %% [markdown]
@@ -247,6 +288,7 @@ plots.table(
 # - `align_population` puts all members in one frame; `mean`, `greedy_soup` and `repaired_mean` make one network of
 #   them.
 # - `mate` makes a child of each pair: five recombinations, any one-to-one method, and `related` pairs left alone.
+# - `bend` trains a curved path between two networks for a low loss; `on_bezier` gives its points.
 # - `mutate_safely` makes steps that change the outputs about as much everywhere.
 # - `advance` is one generation. Its chance depends on seed and generation only, so a run goes on from any state.
 #

@@ -44,8 +44,19 @@ tuning = load_or_run(rules.tuning_config())
 sigmas = rules.tuned(tuning)
 evolution = load_or_run(rules.evolution_config(sigmas))
 averaging = {name: load_or_run(config) for name, config in rules.averaging_configs().items()}
-merging = load_or_run(rules.merging_config(sigmas))
-say_where({"genetic algorithms": evolution, **averaging, "merged champions": merging})
+mergers = {n: load_or_run(config) for n, config in rules.merging_configs(sigmas).items()}
+merging = mergers["strangers"]
+distilling = load_or_run(rules.distilling_config(sigmas))
+specialists = load_or_run(rules.specialists_config())
+say_where(
+    {
+        "genetic algorithms": evolution,
+        **averaging,
+        **{f"merged champions, {name}": record for name, record in mergers.items()},
+        "distilled champions": distilling,
+        "specialists": specialists,
+    }
+)
 
 # %% [markdown]
 # ## The map: alignment pays between strangers and harms relatives
@@ -172,26 +183,26 @@ for rate, words in ((0.0, "not scrambled"), (1.0, "all scrambled")):
     )
 
 # %% tags=["hide-input"]
-rows = []
+rows, after = [], (0, 5, 20, 79)
 generations = evolution.tables["generations"]
 for arm in (rules.spelled(a, sigmas) for a in rules.ARMS):
     rows.append(
         (
-            arm,
+            arm.partition(":")[0],
             *(
                 generations.query("arm == @arm and generation == @g")["founders"].mean()
-                for g in (0, 2, 5, 10, 20, 79)
+                for g in after
             ),
             generations.query("arm == @arm and generation == 79")["moved"].mean(),
             generations.query("arm == @arm and generation == 79")["rank"].mean(),
         )
     )
-columns = ["arm", *(f"founders, {g}" for g in (0, 2, 5, 10, 20, 79)), "moved, 79", "rank, 79"]
+columns = ["arm", *(f"{g}" for g in after), "moved", "rank"]
 plots.table(
     pd.DataFrame(rows, columns=columns),
-    "Founders of the selected members after so many generations; at the end the share of neurons that alignment moves, and "
-    f"the effective rank of the second layer's weights. Means of {evolution.config.n_runs} runs, not scrambled.",
-    formats={c: "{:.1f}" for c in columns[1:]} | {"moved, 79": "{:.0%}"},
+    "Founders of the selected members after so many generations (0 to 79); at the end the share of neurons that alignment "
+    f"moves, and the effective rank of the second layer's weights. Means of {evolution.config.n_runs} runs, not scrambled.",
+    formats={c: "{:.1f}" for c in columns[1:]} | {"moved": "{:.0%}"},
     name="founders",
 )
 
@@ -290,10 +301,152 @@ plots.show(
 )
 
 # %% [markdown]
+# <!-- finding populations-distillation -->
+# ### Distilled children keep most of it, and their start does not matter
+#
+# Trained to do as each champion does where that champion has been, children score 0.591, 87% of their parents; aligned means of the same pairs 0.201. They are as new: their behaviour lies 0.19 from the nearer parent's, that of aligned means 0.20. Started from the aligned mean, and not from a copy of the first parent, they score 0.590, no different from that by the rule; from the naive mean 0.553. So both behaviours fit into one network of the same size; averaging weights is what loses them.
+# <!-- /finding -->
+#
+# *Distillation* (after Gangwani and Peng 2018): a child is trained by 500 steps of Adam on the parents' pushes, each
+# parent's on the states that this parent met. It takes no labels and no new episodes, but half a second of training, and it
+# is the baseline that a crossover of weights has to meet.
+
+# %% tags=["hide-input"]
+score, distance = rules.merged(distilling), rules.merged(distilling, column="distance")
+rows = [
+    (
+        way.replace("sc-pwc/arithmetic", "aligned mean")
+        .replace("naive/arithmetic", "naive mean")
+        .replace("+distillation", ", distilled"),
+        interval(score[way]).format(3),
+        score[way].mean() / score["parents"].mean(),
+        distance[way].mean(),
+    )
+    for way in [*distilling.config.ways, "parents"]
+]
+plots.table(
+    pd.DataFrame(rows, columns=["way", "score", "of the parents'", "distance"]),
+    f"Children at t = 0.5 of the first {distilling.config.n_pairs} pairs of the table above, distilled from different "
+    f"starts; seed {distilling.config.seed}, scores with 95% bootstrap intervals.",
+    formats={"of the parents'": "{:.0%}", "distance": "{:.3f}"},
+    name="distilled",
+    fold=False,
+)
+
+# %% [markdown]
+# <!-- finding populations-exploration -->
+# ## The closer the parents, the more alignment takes; what it keeps it pays for in novelty
+#
+# Halfway along the straight line alignment changes the score, as a share of the parents', by +17% (95% interval +8% to +26%) for strangers; -10% (95% interval -27% to +6%) for lineages that parted after 20 generations; -42% (95% interval -57% to -26%) for lineages that parted after 60 generations. But its children are less new: between strangers they keep, not aligned 9% of their parents' score at a distance of 0.26 and aligned 26% of their parents' score at a distance of 0.21. Over all recombinations and t the area under the Pareto front is 0.189 not aligned and 0.190 aligned for strangers (p = 1); 0.231 not aligned and 0.186 aligned for lineages that parted after 20 generations (p = 0.069); 0.199 not aligned and 0.176 aligned for lineages that parted after 60 generations (p = 1). By the rule none of the 15 comparisons differs, also not among relatives, where most aligned areas are smaller. So alignment moves along the trade-off of exploration and information; that it would win it for strangers did not show.
+# <!-- /finding -->
+#
+# A child that repeats a parent keeps everything and explores nothing; one that does something else may keep nothing.
+# Each point is one recombination at one t: how far its children behave from the nearer parent, and which share of their
+# parents' score they keep. The line holds the best that is kept at each distance. Lineages that *parted* share their
+# first 20 or 60 of 80 generations.
+
+# %% tags=["hide-input"]
+series = {"not aligned": "naive", "aligned": "sc-pwc"}
+words = {method: name for name, method in series.items()}
+points = {
+    name: rules.children_on_fronts(record)
+    .assign(series=lambda table: table["method"].map(words))
+    .rename(columns={"distance": "x", "kept": "y"})
+    for name, record in mergers.items()
+}
+plots.show(
+    plots.fronts(points, "distance of behaviour", "share of the parents' score", series),
+    f"Exploration against information kept: means over {merging.config.n_pairs} pairs, seed {merging.config.seed}, for "
+    "four recombinations and nine t. The test of the fronts is made pair by pair.",
+    "Scattered points fall from the upper left to the lower right; the two fronts of each panel run close together.",
+    name="exploration",
+)
+
+# %% tags=["hide-input"]
+found = rules.exploration_family(mergers)
+rows = [
+    (
+        r.related,
+        r.recombination,
+        r.difference.format(3),
+        f"{r.higher} / {r.n}",
+        f"{r.p:.2g}",
+        r.verdict,
+    )
+    for r in found.itertuples()
+]
+plots.table(
+    pd.DataFrame(
+        rows, columns=["parents", "recombination", "difference", "higher", "p", "verdict"]
+    ),
+    "Area under the front, aligned minus not aligned, pair by pair, with 95% bootstrap intervals; p of Wilcoxon's test, "
+    "adjusted by Holm's method.",
+    name="exploration-family",
+)
+
+# %% [markdown]
+# <!-- finding populations-specialists -->
+# ## Mixed children live under plain truncation too, and training does more than mating
+#
+# Networks that know the digits 0 to 4 are mated with networks that know 5 to 9. After 20 generations of plain truncation 82% of the members descend from both, of aligned ones 55%; under niching 90% and 68%. By the rule no selection keeps more of them than truncation. The best member is right on 64.1% of the test images, aligned on 59.5%; a founder on 47.8%. Niching reaches 69.1% and 67.4%, MAP-Elites 66.0% and 60.0%; higher than truncation by the rule: niching, aligned. Alignment makes no champion better. One short epoch for each child makes 90.5% and 90.6%, but copies that are trained and never mated reach 91.2%, which is higher. (With 10 runs and 14 comparisons a difference counts only if it shows in nearly every run.)
+# <!-- /finding -->
+#
+# Ten networks of 64 hidden neurons are trained on either half of the digits, of 5,000 images in all. In each generation
+# 20 pairs are drawn, each has one child, a mean with a share of 25% to 75% of the second parent, and of parents and
+# children some live on. *Truncation* keeps the 20 that are right most often. *Niching* divides each image among those that
+# are right on it, and lets the least go, one by one: the competition of M2N2 (Abrantes et al. 2025). *MAP-Elites* keeps
+# the best of each of 16 cells, by accuracy on either half. *Training*: truncation, but each child is first trained for
+# one epoch on 1,000 images.
+
+# %% tags=["hide-input"]
+scores, mixed = rules.specialists_scores(specialists), rules.mixed_shares(specialists)
+halves = specialists.tables["champions"].groupby("arm")[["first_half", "second_half"]].mean()
+rows = [
+    (
+        arm.replace("sc-pwc", "aligned").replace("truncation+", "").replace("/", ", "),
+        interval(scores[arm]).format(3),
+        f"{halves.loc[arm, 'first_half']:.2f}, {halves.loc[arm, 'second_half']:.2f}",
+        f"{mixed[arm].mean():.0%}" if arm in mixed else "",
+    )
+    for arm in scores
+]
+plots.table(
+    pd.DataFrame(rows, columns=["arm", "accuracy", "on 0-4, 5-9", "mixed"]),
+    f"Accuracy on the test images of the member that is best on the training images, after "
+    f"{specialists.config.generations} generations, mean of {specialists.config.n_runs} runs, seed "
+    f"{specialists.config.seed}, with 95% bootstrap intervals; its accuracy on either half; and the share of members with "
+    "ancestors of both halves. Founders: their mean.",
+    name="specialists",
+    fold=False,
+)
+
+# %% tags=["hide-input"]
+living = specialists.tables["generations"].groupby(["arm", "generation"])["mixed"].mean().unstack(0)
+plots.show(
+    plots.lines(
+        {
+            name: (living.index + 1, living[f"naive/{arm}"])
+            for name, arm in {
+                "truncation": "truncation",
+                "niching": "niching",
+                "MAP-Elites": "map-elites",
+                "training": "truncation+training",
+            }.items()
+        },
+        "generation",
+        "share of mixed members",
+    ),
+    f"Members with ancestors of both halves, not aligned; mean of {specialists.config.n_runs} runs, seed "
+    f"{specialists.config.seed}.",
+    "All four curves rise; training and MAP-Elites at once, niching and truncation over ten generations.",
+    name="specialists-mixed",
+)
+
+# %% [markdown]
 # ## In short
 #
 # <!-- finding populations-short -->
-# - What alignment adds, as a share of what there was: strangers +2% to +71%; strangers at first, relatives later +0% to +1%; relatives in random orders -1% to +46%; relatives -14% to +0%.
+# - What alignment adds, as a share of what there was: strangers +2% to +71%; strangers at first, relatives later -13% to +1%; relatives in random orders -1% to +46%; relatives -42% to +0%.
 # - Averaging in training, MNIST, 4 networks: never aligned 93.71%, once 94.46%, always 94.44%; alone 94.23%.
 # - Genetic algorithm, champions: mutation 0.662; whole neurons 0.663 unaligned and 0.570 aligned; all parents scrambled 0.522 and 0.583.
 # - With `related=` of `mate`, relatives are left as they are; `align_population` brings strangers into one frame once.

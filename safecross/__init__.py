@@ -50,6 +50,7 @@ from .data import DataError, Dataset, load_data
 from .evolution import averaging as _averaging
 from .evolution import merging as _merging
 from .evolution import runs as _evolution
+from .evolution import specialists as _specialists
 from .front import align, crossover_curve, interpolate
 from .modules import (
     Move,

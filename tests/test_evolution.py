@@ -39,11 +39,14 @@ from safecross.evolution.mating import (
 )
 from safecross.evolution.mutation import mutate, mutate_safely, sensitivity
 from safecross.evolution.population import (
+    ACTIVATIONS,
     AlignedPopulation,
+    Matched,
     align_population,
     check_population,
     greedy_soup,
-    matched_orders,
+    hidden_layers,
+    matched,
     mean,
     medoid,
     reorder,
@@ -118,7 +121,9 @@ def test_the_naive_method_undoes_nothing(copies, x):
 
 def test_the_fast_path_finds_what_the_registry_finds(members, x):
     others = scramble(members, chance(1))[[1, 2, 3, 4, 0]]
-    fast = matched_orders(members, others, x)
+    found = matched(members, others, x)
+    assert isinstance(found, Matched) and found.signs is None
+    fast = found.orders
     for i in range(5):
         slow = align(members[i], others[i], x, "sc-pwc")
         for d, lists in enumerate(slow.lists_b):
@@ -129,8 +134,143 @@ def test_dead_neurons_stay_where_they_are(members, x):
     weights, biases = list(members.weights), [b.clone() for b in members.biases]
     biases[0][:, 2:5] = -100.0
     dead = Network(weights, biases)
-    orders = matched_orders(dead, dead, x)
+    orders = matched(dead, dead, x).orders
     assert orders[0].tolist() == [list(range(9))] * 5
+
+
+# Signs, and a frame that all members share
+
+
+def tanh_outputs(population: Network, x: torch.Tensor) -> torch.Tensor:
+    *hidden, last = zip(population.weights, population.biases, strict=True)
+    for weight, bias in hidden:
+        x = torch.tanh(x @ weight + bias[:, None])
+    return x @ last[0] + last[1][:, None]
+
+
+def planted(population: Network, seed: int = 0) -> tuple[Network, list, list]:
+    """Return each member with its neurons in a random order, half of them negated."""
+    rng, n = chance(seed), population.batch_shape[0]
+    orders = [torch.rand(n, p, generator=rng).argsort(-1) for p in population.widths[1:-1]]
+    signs = [1 - 2.0 * (torch.rand(o.shape, generator=rng) < 0.5) for o in orders]
+    return reorder(population, orders, signs), orders, signs
+
+
+def test_negated_neurons_compute_the_same_through_tanh_only(members, x):
+    mixed, orders, signs = planted(members)
+    assert torch.allclose(tanh_outputs(mixed, x), tanh_outputs(members, x), atol=1e-5)
+    assert not torch.allclose(mixed(x), members(x), atol=0.1)
+    for i in range(5):  # and neuron by neuron
+        j, sign = int(orders[0][i, 4]), signs[0][i, 4]
+        assert torch.equal(mixed.weights[0][i, :, 4], sign * members.weights[0][i, :, j])
+
+
+@pytest.mark.parametrize("reference", [0, 3, "medoid"])
+def test_planted_permutations_and_signs_are_undone(copies, x, reference):
+    mixed, orders, signs = planted(copies)
+    found = align_population(mixed, x, reference=reference, activation="tanh")
+    k = found.reference
+    assert same(found.population, stack([mixed[k]] * 5))
+    for d, (planted_orders, planted_signs) in enumerate(zip(orders, signs, strict=True)):
+        back = torch.take_along_dim(planted_orders, found.orders[d], -1)
+        assert torch.equal(back, planted_orders[k].expand(5, -1))
+        negated = torch.take_along_dim(planted_signs, found.orders[d], -1) * found.signs[d]
+        assert torch.equal(negated, planted_signs[k].expand(5, -1))
+    as_relu = align_population(mixed, x, reference=k)
+    assert as_relu.signs is None and not same(as_relu.population, found.population)
+
+
+def test_mated_tanh_networks_of_one_function_have_children_of_it(copies, x):
+    mixed, _, _ = planted(copies)
+    others, _, _ = planted(copies, 1)
+    for recombine in ("arithmetic", "neuron"):
+        child = mate(mixed, others, x, chance(), recombine=recombine, activation="tanh")
+        assert torch.allclose(tanh_outputs(child, x), tanh_outputs(copies, x), atol=1e-4)
+        unaware = mate(mixed, others, x, chance(), recombine=recombine)
+        assert not torch.allclose(tanh_outputs(unaware, x), tanh_outputs(copies, x), atol=0.1)
+
+
+def test_related_tanh_networks_keep_order_and_sign(copies, x):
+    mixed, _, _ = planted(copies)
+    related = torch.tensor([True, False, True, False, False])
+    moved, share = partners(copies, mixed, x, related=related, activation="tanh")
+    assert same(moved[related], mixed[related])
+    assert same(moved[~related], copies[~related])
+    away = [(w != v).any(1) for w, v in zip(moved.weights[:-1], mixed.weights[:-1], strict=True)]
+    assert share > 0.5 * 3 / 5 and float(away[0][related].sum()) == 0
+
+
+def test_a_sign_alone_counts_as_moved(copies, x):
+    signs = [torch.ones(5, p) for p in WIDTHS[1:-1]]
+    signs[0][2, 3] = -1
+    orders = [torch.arange(p).repeat(5, 1) for p in WIDTHS[1:-1]]
+    negated = reorder(copies, orders, signs)
+    others, share = partners(copies, negated, x, activation="tanh")
+    assert share == pytest.approx(1 / (5 * 17)) and same(others, copies)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_matching_a_population_with_itself_moves_nothing(members, x, activation):
+    others, share = partners(members, members, x, activation=activation)
+    assert share == 0 and same(others, members)
+
+
+def test_the_activations_of_tanh_are_those_of_pytorch(members, x):
+    model = torch.nn.Sequential(torch.nn.Linear(6, 9), torch.nn.Tanh())
+    with torch.no_grad():
+        model[0].weight.copy_(members[1].weights[0].T)
+        model[0].bias.copy_(members[1].biases[0])
+        assert torch.allclose(hidden_layers(members, x, "tanh")[0][1], model(x), atol=1e-6)
+    assert torch.equal(hidden_layers(members, x)[1], members.layers(x)[1])
+
+
+def test_all_members_come_into_one_frame_together(copies, x):
+    mixed = scramble(copies, chance())
+    found = align_population(mixed, x, reference="cycle-consistent")
+    assert found.reference == 0 and same(found.population, stack([mixed[0]] * 5))
+    assert same(reorder(mixed, found.orders), found.population)
+
+
+def test_the_shared_frame_agrees_over_all_pairs_not_with_one_member(members, x):
+    def agreement(aligned: AlignedPopulation) -> float:
+        total = 0.0
+        for layer in aligned.population.layers(x)[:-1]:
+            columns = torch.nn.functional.normalize(layer - layer.mean(1, keepdim=True), dim=1)
+            total += float((columns.sum(0) ** 2).sum() - (columns**2).sum())
+        return total
+
+    together = align_population(members, x, reference="cycle-consistent")
+    first = align_population(members, x)
+    assert agreement(together) > agreement(first)
+    assert torch.allclose(together.population(x), members(x), atol=1e-5)
+    for orders in together.orders:
+        assert (orders.sort(-1).values == torch.arange(orders.shape[1])).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation": "tan"}, "unknown activation 'tan'.*tanh"),
+        ({"activation": 3}, "unknown activation 3"),
+        ({"activation": "tanh", "method": "weight-matching"}, "by sc-pwc .or naive.; found weight"),
+        ({"reference": "cycle-consistent", "method": "naive"}, "relu and naive"),
+        ({"reference": "cycle-consistent", "activation": "tanh"}, "found tanh and sc-pwc"),
+    ],
+)
+def test_what_does_not_go_together_is_told(members, x, change, message):
+    with pytest.raises(ValueError, match=message):
+        align_population(members, x, **change)
+
+
+def test_signs_that_do_not_fit_are_refused(members):
+    orders = [torch.arange(p).repeat(5, 1) for p in WIDTHS[1:-1]]
+    signs = [torch.ones(5, p) for p in WIDTHS[1:-1]]
+    assert same(reorder(members, orders, signs), members)
+    with pytest.raises(ValueError, match="expected signs of shapes"):
+        reorder(members, orders, signs[:1])
+    signs[1][0, 0] = 0.5
+    with pytest.raises(ValueError, match="signs of layer 2 must be 1 or -1; found"):
+        reorder(members, orders, signs)
 
 
 def test_orders_that_do_not_fit_are_refused(members):
@@ -163,7 +303,7 @@ def test_the_medoid_is_the_member_that_others_resemble(make_network, x):
 
 @pytest.mark.parametrize("reference", [5, -1, "best", 1.0, True])
 def test_no_such_reference(members, x, reference):
-    with pytest.raises(ValueError, match=r'reference, unless "medoid", must be .* \[0, 4\]'):
+    with pytest.raises(ValueError, match=r'reference, unless "medoid" or .*, must be .* \[0, 4\]'):
         align_population(members, x, reference=reference)
 
 

@@ -14,23 +14,28 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from safecross import (
     StoreError,
     initialise,
     interpolate,
     repair,
+    stack,
     store,
 )
 from safecross.cli import main
 from safecross.evolution import findings
 from safecross.evolution.arms import parse_arm
 from safecross.evolution.averaging import POLICIES, Averaging, AveragingConfig
-from safecross.evolution.genetic import COLUMNS, advance, begin
+from safecross.evolution.genetic import COLUMNS, advance, begin, champion
 from safecross.evolution.merging import (
     Merging,
     MergingConfig,
     behaviour_distance,
+    front_area,
+    on_front,
     parse_way,
 )
 from safecross.evolution.population import align_population, mean
@@ -40,6 +45,8 @@ from safecross.evolution.runs import (
     EvolutionRuns,
     TaskExperiment,
 )
+from safecross.evolution.specialists import SpecialistsConfig
+from safecross.evolution.tasks import SwingUp
 from safecross.runs import (
     config_from_dict,
     experiment_of,
@@ -50,7 +57,7 @@ from safecross.runs import (
     run,
     verify,
 )
-from safecross.runs.config import BaseConfig
+from safecross.runs.config import BaseConfig, network_seed
 
 ARMS = ("mutation", "naive/neuron:scramble=1", "sc-pwc/arithmetic")
 
@@ -79,9 +86,18 @@ def averaging(own_data) -> AveragingConfig:
     return AveragingConfig(str(own_data), (8,), 3, 4, 2, 2, train_n=40, align_n=30)
 
 
-@pytest.fixture(params=["evolution", "merging", "averaging"])
-def config(request, averaging):
-    return {"evolution": EVOLUTION, "merging": MERGING, "averaging": averaging}[request.param]
+@pytest.fixture
+def specialists(own_data) -> SpecialistsConfig:
+    arms = ("naive/niching", "sc-pwc/map-elites", "copies/truncation+training")
+    return SpecialistsConfig(
+        str(own_data), arms, 2, 3, hidden=(8,), specialists=3, epochs=5, batch_size=8
+    )
+
+
+@pytest.fixture(params=["evolution", "merging", "averaging", "specialists"])
+def config(request, averaging, specialists):
+    known = (EVOLUTION, MERGING, averaging, specialists)
+    return next(one for one in known if one.kind == request.param)
 
 
 def fixed(record) -> dict[str, pd.DataFrame]:
@@ -94,13 +110,13 @@ def same_tables(one, other) -> bool:
     return one.keys() == other.keys() and all(one[name].equals(other[name]) for name in one)
 
 
-def test_an_experiment_runs_shares_its_work_and_verifies(config, runs, averaging):
+def test_an_experiment_runs_shares_its_work_and_verifies(config, runs):
     record = run(config, workers=1)
     assert load_record(record.folder).name == record_name(config) == record.name
     for name, table in record.tables.items():
         assert list(table.columns) == list(experiment_of(config).schema[name])
         assert len(table) == experiment_of(config).rows(name)
-    dataset = averaging.dataset if config == averaging else None
+    dataset = None if config.dataset == SWING_UP else config.dataset
     table = verify(record, n_pairs=experiment_of(config).n_units, tolerance=1e-6, dataset=dataset)
     assert table["ok"].all()
     assert run(config, workers=2, folder=runs / "other").tables.keys() == record.tables.keys()
@@ -328,6 +344,105 @@ def test_merged_children_start_and_end_as_their_parents():
     assert found["score.1"].tolist() != found["score.2"].tolist()
 
 
+def test_relatives_part_after_the_generations_that_they_share(monkeypatch):
+    histories = []
+
+    def watched(task, held_out, seed, state):
+        histories.append(state.history)
+        return champion(task, held_out, seed, state)
+
+    monkeypatch.setattr("safecross.evolution.merging.champion", watched)
+    Merging(MERGING).compute_again(1)
+    Merging(MERGING.replace(shared=2)).compute_again(1)
+    a, b, c, d = histories
+    assert a.shape == b.shape == c.shape == d.shape
+    assert torch.equal(a, c), "the first lineage is that of strangers"
+    assert torch.equal(c[:2], d[:2]) and not torch.equal(c[2:, :2], d[2:, :2])
+    assert not torch.equal(a[:2], b[:2])
+
+
+def test_a_newer_field_leaves_the_names_of_older_records():
+    assert "shared" not in MERGING.to_dict()
+    related = MERGING.replace(shared=1)
+    assert related.to_dict() == {**MERGING.to_dict(), "shared": 1}
+    assert related.hash() != MERGING.hash()
+    assert config_from_dict(related.to_dict()) == related
+    assert config_from_dict(MERGING.to_dict()) == MERGING
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 2)), min_size=1, max_size=8),
+)
+def test_the_area_under_a_front_is_what_is_kept_at_each_distance(points):
+    distance, score = np.array(points).T
+    # The integrand is constant between two distances: its value at the middle is its mean.
+    ends = np.unique([0.0, *distance])
+    middles = (ends[1:] + ends[:-1]) / 2
+    kept = [score[distance >= middle].max() for middle in middles]
+    assert front_area(distance, score) == pytest.approx((np.diff(ends) * kept).sum(), abs=1e-12)
+    front = on_front(distance, score)
+    assert front.any() and front_area(distance[front], score[front]) == pytest.approx(
+        front_area(distance, score), abs=1e-12
+    )
+    for i in np.flatnonzero(~front):
+        others = (distance >= distance[i]) & (score >= score[i])
+        assert (others & ((distance > distance[i]) | (score > score[i]))).any()
+    for i in np.flatnonzero(front):
+        assert not ((distance > distance[i]) & (score >= score[i])).any()
+
+
+def test_copies_explore_nothing():
+    assert front_area([0.0, 0.0], [1.0, 0.9]) == 0
+    assert on_front([0.1, 0.1], [0.5, 0.5]).all()
+
+
+@pytest.mark.parametrize("given_", [([], []), ([0.1], [1.0, 2.0]), ([0.1], [float("nan")])])
+def test_points_that_are_none_are_told(given_):
+    for measure in (front_area, on_front):
+        with pytest.raises(ValueError, match="expected as many finite distances as scores, at"):
+            measure(*given_)
+
+
+def test_exploration_is_compared_pair_by_pair(runs):
+    records = {
+        name: run(MERGING.replace(shared=shared, n_pairs=3), workers=1)
+        for name, shared in (("strangers", 0), ("relatives", 2))
+    }
+    table = findings.explored(records["strangers"])
+    assert list(table) == [
+        "naive", "sc-pwc", "naive/arithmetic", "sc-pwc/arithmetic", "sc-pwc/neuron",
+    ]  # fmt: skip
+    children = records["strangers"].tables["children"]
+    assert "sc-pwc/arithmetic+repair" in set(children["way"])
+    rows = children[(children["pair"] == 1) & (children["way"] == "sc-pwc/neuron")]
+    pair = records["strangers"].tables["pairs"].loc[1]
+    kept = rows["score"] / ((pair["score_a"] + pair["score_b"]) / 2)
+    assert table.loc[1, "sc-pwc/neuron"] == pytest.approx(front_area(rows["distance"], kept))
+    assert (table["sc-pwc"] >= table[["sc-pwc/arithmetic", "sc-pwc/neuron"]].max(axis=1)).all()
+    points = findings.children_on_fronts(records["strangers"])
+    assert len(points) == 9 and set(points["method"]) == {"naive", "sc-pwc"}
+    for _, rows in points.groupby("method"):
+        assert rows["front"].tolist() == on_front(rows["distance"], rows["kept"]).tolist()
+    one = points[(points["way"] == "sc-pwc/neuron") & (points["t"] == 0.5)]
+    rows = children[(children["way"] == "sc-pwc/neuron") & (children["t"] == 0.5)]
+    assert float(one["distance"].iloc[0]) == pytest.approx(rows["distance"].mean())
+
+
+def test_the_exploration_family_has_each_recombination_and_all(monkeypatch):
+    def explored(shift):
+        table = pd.DataFrame(index=range(10))
+        for name in ("naive", "sc-pwc", "naive/neuron", "sc-pwc/neuron"):
+            aligned = name.startswith("sc-pwc") * shift
+            table[name] = aligned + 0.01 * np.random.default_rng(len(name)).normal(size=10)
+        return table
+
+    monkeypatch.setattr(findings, "explored", explored)
+    found = findings.exploration_family({"strangers": 0.5, "relatives": 0.0})
+    assert found["recombination"].tolist() == ["all", "neuron"] * 2
+    assert found["verdict"].tolist() == ["higher"] * 2 + ["no difference"] * 2
+    assert found["related"].tolist() == ["strangers"] * 2 + ["relatives"] * 2
+
+
 def test_behaviour_is_compared_with_the_nearer_parent(make_examples):
     parents, x = initialise([5, 6, 1], [0, 1]), make_examples(50, 5)
     child = interpolate(parents[0], parents[1], [0.1, 0.5])
@@ -350,6 +465,29 @@ def test_the_repaired_way_is_repair(monkeypatch):
     assert calls == [0, 0.5, 1]
 
 
+def test_distilled_children_learn_from_what_each_parent_met(monkeypatch):
+    calls = []
+
+    def watched(*given, **options):
+        calls.append((given, options))
+        return given[0]
+
+    monkeypatch.setattr("safecross.evolution.merging.distil", watched)
+    ways = ("naive/arithmetic", "distillation", "naive/arithmetic+distillation")
+    found = Merging(MERGING.replace(ways=ways)).compute_again(0)
+    assert [options["t"] for _, options in calls] == [0, 0.5, 1] * 2
+    (start, a, b, seen_a, seen_b, _), options = calls[1]
+    assert options["targets"] == "actions"
+    assert torch.equal(start.weights[0], a.weights[0])
+    assert found["score.1"].tolist() == [float(found["parents"][0])] * 3
+    assert torch.equal(found["score.2"], found["score.0"])
+    # Each parent's inputs are those that it meets when it is alone.
+    task = SwingUp(MERGING.held_out)
+    for parent, seen in ((a, seen_a), (b, seen_b)):
+        rng = torch.Generator().manual_seed(network_seed(MERGING, 0))
+        assert torch.allclose(task(stack([parent]), rng).seen, seen, atol=1e-4)
+
+
 # Bad input
 
 
@@ -367,7 +505,11 @@ def test_the_repaired_way_is_repair(monkeypatch):
         (MERGING, {"ways": ("mutation",)}, "a way to merge must cross over"),
         (MERGING, {"ways": ("naive/neuron+repair",)}, "only arithmetic children are repaired"),
         (MERGING, {"ways": ()}, "ways must name at least one"),
+        (MERGING, {"ways": ("distilation",)}, "unknown operator 'distilation'"),
+        (MERGING, {"ways": ("mutation+distillation",)}, "a way to merge must cross over"),
         (MERGING, {"arm": "naive"}, "recombination"),
+        (MERGING, {"shared": 3}, r"shared must be a whole number in \[0, 2\]; found 3"),
+        (MERGING, {"shared": -1}, r"shared must be a whole number in \[0, 2\]; found -1"),
     ],
 )
 def test_bad_configs_are_told(config, change, message):
@@ -392,7 +534,8 @@ def test_bad_averaging_is_told(averaging, change, message):
 
 
 def test_a_way_is_read():
-    assert parse_way("weight-matching/layer") == ("weight-matching", "layer", False)
+    assert parse_way("weight-matching/layer") == ("weight-matching", "layer", "")
+    assert parse_way("naive/layer+distillation") == ("naive", "layer", "distillation")
     with pytest.raises(ValueError, match="an arm must be a word"):
         parse_way(3)
 
@@ -477,6 +620,32 @@ def test_families_of_the_other_experiments(runs, averaging):
     ]
 
 
+def test_the_family_of_distillation(sigmas):
+    config = findings.distilling_config(sigmas)
+    assert config.replace(ways=("naive/layer",), t=findings.merging_config(sigmas).t) == (
+        findings.merging_config(sigmas).replace(ways=("naive/layer",), n_pairs=10)
+    )
+    worth = dict(zip(config.ways, (0.2, 0.5, 0.5, 0.4), strict=True))
+    rng = np.random.default_rng(0)
+    rows = [
+        (pair, way, t, worth[way] + 0.01 * rng.normal(), 0.1)
+        for pair in range(10)
+        for way in config.ways
+        for t in config.t
+    ]
+    tables = {
+        "children": pd.DataFrame(rows, columns=Merging.schema["children"]),
+        "pairs": pd.DataFrame(
+            [(i, 0, 0, 0.7, 0.7, 0.3) for i in range(10)], columns=Merging.schema["pairs"]
+        ),
+    }
+    found = findings.distilling_family(_Record(config, **tables))
+    assert found["verdict"].tolist() == [
+        "higher", "higher", "no difference", "higher", "lower", "lower",
+    ]  # fmt: skip
+    assert found["second"].tolist()[-1] == "parents"
+
+
 def test_the_map_goes_from_strangers_to_relatives():
     table = findings.worth()
     order = [findings.STRANGERS, findings.FIRST, findings.SCRAMBLED, findings.RELATIVES]
@@ -533,6 +702,9 @@ def test_the_configs_of_the_book():
     assert len({c.hash() for c in configs}) == len(configs) == 9
     assert configs[0] == findings.tuning_config()
     assert set(findings.tuned(load_or_run(configs[0])).values()) <= set(findings.SIGMAS)
+    merging = findings.merging_configs(findings.tuned(load_or_run(configs[0])))
+    assert {name: config.shared for name, config in merging.items()} == findings.SHARED
+    assert set(merging.values()) <= set(configs)
     for name, config in findings.averaging_configs().items():
         assert name.startswith("MNIST")
         assert f"{config.networks} networks" in name

@@ -79,6 +79,15 @@ FRONT = pd.DataFrame(
     }
 )
 
+CHILDREN = pd.DataFrame(
+    {
+        "x": [0.3, 0.1, 0.2, 0.1, 0.2],
+        "y": [0.2, 0.9, 0.1, 0.8, 0.5],
+        "series": ["a", "a", "a", "b", "b"],
+        "front": [True, True, False, True, True],
+    }
+)
+
 # Arguments for each function that returns a figure.
 DRAWN = {
     "bars": ({"mnist": pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, ["x", "y"])}, "seconds"),
@@ -95,6 +104,7 @@ DRAWN = {
     "correlation_matrices": ([RNG.random((3, 3))] * 3, ["a", "b", "c"]),
     "example_images": (RNG.random((2, 3, 4, 4)), ["0", "1"], ["x", "y", "z"]),
     "fitted_and_new": ({"p": {"CCA": ([0.9, 0.5], [0.7, 0.1])}},),
+    "fronts": ({"one": CHILDREN, "two": CHILDREN}, "new", "kept", {"a": "naive", "b": "sc-pwc"}),
     "groups": (SPEC,),
     "growth": (COSTS,),
     "heat_table": (pd.DataFrame({"1 epoch": [1.0, 250.0], "3 epochs": [2.0, 0.5]}, ["a", "b"]),),
@@ -164,6 +174,16 @@ def test_the_picture_of_groups_has_a_row_a_tensor_and_a_column_a_group():
     assert marks == [(0, 0), (0, -1), (0, -2), (1, -2), (1, -3)]
     filled = [to_hex(c.get_facecolor()[0]) != plots.GROUND for c in ax.collections]
     assert filled == [True, True, False, True, False]
+
+
+def test_a_front_holds_its_height_up_to_each_of_its_points():
+    fig = plots.fronts(*DRAWN["fronts"])
+    for ax in fig.axes:
+        lines = {to_hex(line.get_color()): line.get_xydata().tolist() for line in ax.lines}
+        assert lines[to_hex(colour("naive"))] == [[0.1, 0.9], [0.3, 0.2]]
+        assert lines[to_hex(colour("sc-pwc"))] == [[0.1, 0.8], [0.2, 0.5]]
+        assert {line.get_drawstyle() for line in ax.lines} == {"steps-pre"}
+        assert sorted(len(c.get_offsets()) for c in ax.collections) == [2, 3]
 
 
 def test_levels_are_thin_lines_unlike_the_curves_and_each_other():

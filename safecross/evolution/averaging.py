@@ -1,7 +1,7 @@
 """Networks that are trained side by side and averaged, aligned before or not."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -22,7 +22,6 @@ from ..runs.experiment import (
     Results,
     register,
 )
-from ..runs.folder import RunFolder
 from ..runs.record import Record
 from .population import align_population, mean, repaired_mean
 
@@ -140,13 +139,6 @@ class Averaging(Experiment):
         """How many runs there are of each policy."""
         return self.config.n_runs
 
-    def compute(
-        self, units: Sequence[int], folder: RunFolder, device: str = "cpu", together: int = 1
-    ) -> Iterator[tuple[int, Results, dict]]:
-        """Yield some runs."""
-        for run in units:
-            yield run, self.compute_again(run), {}
-
     def compute_again(self, unit: int) -> Results:
         """Return a run's results from nothing."""
         results = {}
@@ -234,10 +226,6 @@ class Averaging(Experiment):
         entries = sum(a * b + b for a, b in pairwise(widths))
         held = config.networks * (8 * entries + 4 * n_test * sum(widths[1:]))
         return 4 * ((n_train + n_test) * widths[0] + held) + 2**28
-
-    def about(self, units: Sequence[dict]) -> dict:
-        """Return nothing more."""
-        return {}
 
 
 def _moved(orders: Sequence[torch.Tensor]) -> float:

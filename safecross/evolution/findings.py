@@ -11,8 +11,9 @@ from ..runs import Record, load_or_run
 from ..runs.analysis import family, interval
 from .arms import parse_arm
 from .averaging import AveragingConfig
-from .merging import MergingConfig
+from .merging import MergingConfig, front_area, on_front, parse_way
 from .runs import SWING_UP, EvolutionConfig
+from .specialists import FOUNDERS, SpecialistsConfig
 
 __all__ = [
     "ARMS",
@@ -24,22 +25,32 @@ __all__ = [
     "SAFE_LAYERS",
     "SAFE_SIGMAS",
     "SCRAMBLED",
+    "SHARED",
     "SIGMAS",
     "STRANGERS",
     "arm_families",
     "averaging_configs",
     "averaging_family",
     "champions",
+    "distilling_config",
+    "distilling_family",
     "evolution_config",
+    "exploration_family",
+    "explored",
     "made",
     "merged",
     "merging_config",
     "merging_family",
+    "mixed_family",
+    "mixed_shares",
     "population_configs",
     "safe_config",
     "safe_family",
     "safe_tuned",
     "safe_tuning_config",
+    "specialists_config",
+    "specialists_family",
+    "specialists_scores",
     "spelled",
     "tuned",
     "tuning_config",
@@ -81,6 +92,9 @@ SCRAMBLED = "relatives in random orders"
 #: by descent, their neurons in one order.
 RELATIVES = "relatives"
 
+#: Generations that two lineages have in common before they part, by what the book calls them.
+SHARED = {"strangers": 0, "parted after 20 generations": 20, "parted after 60 generations": 60}
+
 _MERGED = (
     "naive/arithmetic",
     "sc-pwc/arithmetic",
@@ -91,6 +105,14 @@ _MERGED = (
     "sc-pwc/layer",
     "naive/slerp",
     "sc-pwc/slerp",
+)
+
+
+_DISTILLED = (
+    "sc-pwc/arithmetic",
+    "distillation",
+    "sc-pwc/arithmetic+distillation",
+    "naive/arithmetic+distillation",
 )
 
 
@@ -299,9 +321,39 @@ def averaging_family(record: Record) -> pd.DataFrame:
     return family(made(record), [(what, "once") for what in COMPARED])
 
 
-def merging_config(sigmas: dict[str, float]) -> MergingConfig:
-    """Return the experiment that merges champions of lineages evolved by mutation alone."""
-    return MergingConfig(SWING_UP, _MERGED, spelled("mutation", sigmas), 20, 80, seed=2)
+def merging_config(sigmas: dict[str, float], shared: int = 0) -> MergingConfig:
+    """Return the experiment that merges champions of lineages evolved by mutation alone.
+
+    Parameters
+    ----------
+    sigmas : dict of str to float
+        By arm.
+    shared : int
+        Generations, of 80, that the lineages of a pair have in common; see `SHARED`.
+    """
+    arm = spelled("mutation", sigmas)
+    return MergingConfig(SWING_UP, _MERGED, arm, 20, 80, seed=2, shared=shared)
+
+
+def distilling_config(sigmas: dict[str, float]) -> MergingConfig:
+    """Return the experiment with distilled children, of the first pairs of `merging_config`."""
+    return merging_config(sigmas).replace(ways=_DISTILLED, n_pairs=10, t=(0, 0.5, 1))
+
+
+def distilling_family(record: Record) -> pd.DataFrame:
+    """Return what distillation is worth at t = 0.5, and what its start is, by score.
+
+    The rule, fixed before there was a record, is that of `safecross.runs.analysis.family`.
+
+    Parameters
+    ----------
+    record : Record
+        Of `distilling_config`.
+    """
+    aligned, plain, after_aligned, after_naive = _DISTILLED
+    rows = [(plain, aligned), (after_aligned, aligned), (after_aligned, plain)]
+    rows += [(after_aligned, after_naive), (plain, "parents"), (after_aligned, "parents")]
+    return family(merged(record), rows)
 
 
 def merged(record: Record, t: float = 0.5, column: str = "score") -> pd.DataFrame:
@@ -339,6 +391,164 @@ def merging_family(record: Record) -> pd.DataFrame:
     return family(merged(record), rows)
 
 
+def explored(record: Record) -> pd.DataFrame:
+    r"""Return what each way to recombine is worth as exploration, for each pair.
+
+    For each child of a way the distance of its behaviour from the nearer parent, and its score as
+    a share of the parents' mean; then `front_area` over all t of the way, and over all ways of a
+    method.
+
+    Parameters
+    ----------
+    record : Record
+        Of `merging_config`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a pair; a column ``method`` or ``method/recombination``. Repaired ways are left out:
+        unaligned children are not repaired.
+    """
+    children = _kept(record)
+    columns = {}
+    for by in ("method", "way"):
+        for name, rows in children.groupby(by, sort=False):
+            columns[name] = {
+                pair: front_area(one["distance"], one["kept"]) for pair, one in rows.groupby("pair")
+            }
+    return pd.DataFrame(columns)
+
+
+def _kept(record: Record) -> pd.DataFrame:
+    """Return the children that are not repaired, with their method and the share that they kept."""
+    pairs = record.tables["pairs"][["pair", "score_a", "score_b"]]
+    children = record.tables["children"].merge(pairs)
+    kept = children["score"] / children[["score_a", "score_b"]].mean(axis=1)
+    read = children["way"].map({way: parse_way(way) for way in record.config.ways})
+    return children.assign(kept=kept, method=read.str[0])[read.str[2] == ""]
+
+
+def children_on_fronts(record: Record) -> pd.DataFrame:
+    """Return how new the children of each way and t are and what they keep, means over the pairs.
+
+    Parameters
+    ----------
+    record : Record
+        Of `merging_config`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        way, t, method, distance, kept, and front: whether it is on its method's Pareto front.
+    """
+    children = _kept(record).groupby(["method", "way", "t"], sort=False)
+    means = children[["distance", "kept"]].mean().reset_index()
+    front = means.groupby("method", sort=False, group_keys=False)[["distance", "kept"]].apply(
+        lambda rows: pd.Series(on_front(rows["distance"], rows["kept"]), rows.index)
+    )
+    return means.assign(front=front)
+
+
+def merging_configs(sigmas: dict[str, float]) -> dict[str, MergingConfig]:
+    """Return the experiments that merge champions, by how their lineages are related (`SHARED`)."""
+    return {name: merging_config(sigmas, shared) for name, shared in SHARED.items()}
+
+
+def exploration_family(records: dict[str, Record]) -> pd.DataFrame:
+    """Return where aligned children explore more at the same score, as one family.
+
+    Aligned with unaligned, by `explored`: over all recombinations, and for each of them. The rule,
+    fixed before there was a record of relatives and before this was computed of strangers, is that
+    of `safecross.runs.analysis.family`.
+
+    Parameters
+    ----------
+    records : dict of str to Record
+        By the names in `SHARED`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `family` returns it, with who the parents are and the recombination in front.
+    """
+    tables, rows, about = [], [], []
+    for related, record in records.items():
+        table = explored(record)
+        for name in (name for name in table if name.startswith("sc-pwc")):
+            pair = tuple(f"{related}: {one}" for one in (name, name.replace("sc-pwc", "naive")))
+            rows.append(pair)
+            about.append((related, name.partition("/")[2] or "all"))
+        tables.append(table.add_prefix(f"{related}: "))
+    found = family(pd.concat(tables, axis=1), rows)
+    who, how = zip(*about, strict=True)
+    return found.assign(related=who, recombination=how)[
+        ["related", "recombination", *found.columns]
+    ]
+
+
+#: Selections under which specialists are mated, and how an arm spells them.
+_SELECTIONS = ("truncation", "niching", "map-elites", "truncation+training")
+
+
+def specialists_config() -> SpecialistsConfig:
+    """Return the experiment that mates specialists for digits 0 to 4 with those for 5 to 9."""
+    arms = [f"{method}/{one}" for one in _SELECTIONS for method in ("naive", "sc-pwc")]
+    arms.append("copies/truncation+training")
+    return SpecialistsConfig("mnist", tuple(arms), n_runs=10, generations=20)
+
+
+def specialists_scores(record: Record) -> pd.DataFrame:
+    """Return the champions' test accuracies: a row a run, a column an arm, and the founders."""
+    table = record.tables["champions"].pivot(index="run", columns="arm", values="accuracy")
+    return table[[*record.config.arms, FOUNDERS]]
+
+
+def mixed_shares(record: Record) -> pd.DataFrame:
+    """Return the share of members with ancestors of both halves at the end: a row a run."""
+    rows = record.tables["generations"]
+    rows = rows[rows["generation"] == record.config.generations - 1]
+    return rows.pivot(index="run", columns="arm", values="mixed")[list(record.config.arms)]
+
+
+def specialists_family(record: Record) -> pd.DataFrame:
+    """Return how selections, crossovers and the founders compare, by test accuracy, as one family.
+
+    Each selection with truncation, for either crossover; aligned with unaligned, for each
+    selection; crossover with copies where children are trained; and truncation with the founders.
+    The rule, fixed before there was a record, is that of `safecross.runs.analysis.family`.
+
+    Parameters
+    ----------
+    record : Record
+        Of `specialists_config`.
+    """
+    rows = _selections_compared()
+    trained = _SELECTIONS[-1]
+    rows += [(f"{method}/{trained}", f"copies/{trained}") for method in ("naive", "sc-pwc")]
+    rows += [(f"{method}/truncation", FOUNDERS) for method in ("naive", "sc-pwc")]
+    return family(specialists_scores(record), rows)
+
+
+def mixed_family(record: Record) -> pd.DataFrame:
+    """Return under which selection mixed children live, by their share at the end, as one family.
+
+    A selection lets them live if their share is higher than under truncation. The rule, fixed
+    before there was a record, is that of `safecross.runs.analysis.family`.
+
+    Parameters
+    ----------
+    record : Record
+        Of `specialists_config`.
+    """
+    return family(mixed_shares(record), _selections_compared())
+
+
+def _selections_compared() -> list[tuple[str, str]]:
+    plain, *others = _SELECTIONS
+    rows = [(f"{m}/{one}", f"{m}/{plain}") for one in others for m in ("naive", "sc-pwc")]
+    return rows + [(f"sc-pwc/{one}", f"naive/{one}") for one in _SELECTIONS]
+
+
 def worth(load: Callable = load_or_run) -> pd.DataFrame:
     r"""Return what alignment is worth in every situation of the book, the least related first.
 
@@ -374,15 +584,22 @@ def worth(load: Callable = load_or_run) -> pd.DataFrame:
         gain = table["aligned soup"] - table["soup"]
         add(STRANGERS, f"the mean of networks trained apart, {name}", gain, table["single"])
     sigmas = tuned(load(tuning_config()))
-    table = merged(load(merging_config(sigmas)))
-    gain = table["sc-pwc/arithmetic"] - table["naive/arithmetic"]
-    add(STRANGERS, "champions of two lineages, swing-up", gain, table["parents"])
+    for name, config in merging_configs(sigmas).items():
+        table = merged(load(config))
+        gain = table["sc-pwc/arithmetic"] - table["naive/arithmetic"]
+        related, words = (RELATIVES, f", {name}") if config.shared else (STRANGERS, "")
+        add(related, f"champions of two lineages{words}, swing-up", gain, table["parents"])
     for name, config in averaging_configs().items():
         table = made(load(config))
         first = table["once"] - table["never"]
         add(FIRST, f"averaging in training, {name}", first, table["single"])
         again = table["always"] - table["once"]
         add(RELATIVES, f"aligning again at each averaging, {name}", again, table["single"])
+    record = load(specialists_config())
+    table = specialists_scores(record)
+    for one in _SELECTIONS:
+        gain = table[f"sc-pwc/{one}"] - table[f"naive/{one}"]
+        add(FIRST, f"specialists mated, {one}, MNIST", gain, table[FOUNDERS])
     scores = champions(load(evolution_config(sigmas)))
     for rate in RATES:
         for how in ("neuron", "arithmetic"):
@@ -402,10 +619,12 @@ def population_configs() -> list:
         tuning_config(),
         evolution_config(sigmas),
         *averaging_configs().values(),
-        merging_config(sigmas),
         *(safe_tuning_config(layers) for layers in SAFE_LAYERS),
         *(
             safe_config(layers, safe_tuned(load_or_run(safe_tuning_config(layers))))
             for layers in SAFE_LAYERS
         ),
+        *merging_configs(sigmas).values(),
+        distilling_config(sigmas),
+        specialists_config(),
     ]

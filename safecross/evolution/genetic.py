@@ -14,7 +14,17 @@ from .mutation import mutate, mutate_safely
 from .population import check_population, scramble
 from .tasks import Task
 
-__all__ = ["COLUMNS", "Setting", "State", "advance", "begin", "champion", "effective_rank"]
+__all__ = [
+    "COLUMNS",
+    "Setting",
+    "State",
+    "advance",
+    "begin",
+    "champion",
+    "draw",
+    "effective_rank",
+    "joined",
+]
 
 #: What is told of each generation.
 COLUMNS = ("best", "mean", "founders", "moved", "rank", "steps")
@@ -131,7 +141,7 @@ def advance(task: Task, arm: Arm, setting: Setting, seed: int, state: State) -> 
     order = fitness.argsort(descending=True, stable=True)
     chosen = _selected(order, state.founders, setting.parents, arm.niche)
     seen = seen[torch.randint(len(seen), (setting.align_n,), generator=rng)]
-    first, second = _draw(len(chosen), n - 1, rng)
+    first, second = draw(len(chosen), n - 1, rng)
     first, second = chosen[first], chosen[second]
     children, moved = state.members[first], 0.0
     if arm.crosses:
@@ -147,7 +157,7 @@ def advance(task: Task, arm: Arm, setting: Setting, seed: int, state: State) -> 
     )
     elite, rest = order[:1], order.new_tensor([*order[:1], *first])
     return State(
-        _joined(state.members[elite], children),
+        joined(state.members[elite], children),
         state.founders[rest],
         torch.cat([state.history, torch.tensor([row], dtype=torch.float64)]),
     )
@@ -203,6 +213,43 @@ def effective_rank(population: Network) -> float:
     return float(torch.special.entr(shares).sum(-1).exp().mean())
 
 
+def draw(parents: int, n: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return two different parents for each of n children, by number.
+
+    Parameters
+    ----------
+    parents : int
+        How many there are, at least 2.
+    n : int
+        Children.
+    rng : torch.Generator
+        Source of chance.
+
+    Examples
+    --------
+    >>> first, second = draw(2, 5, torch.Generator().manual_seed(0))
+    >>> (first + second).tolist()
+    [1, 1, 1, 1, 1]
+    """
+    checks.whole_number("parents", parents, 2)
+    first = torch.randint(parents, (n,), generator=rng)
+    return first, (first + 1 + torch.randint(parents - 1, (n,), generator=rng)) % parents
+
+
+def joined(*populations: Network) -> Network:
+    """Return the members of several populations as one.
+
+    Examples
+    --------
+    >>> joined(initialise([2, 3, 1], [0]), initialise([2, 3, 1], [1, 2]))
+    Network(2-3-1, population (3,))
+    """
+    return Network(
+        [torch.cat(layer) for layer in zip(*(p.weights for p in populations), strict=True)],
+        [torch.cat(layer) for layer in zip(*(p.biases for p in populations), strict=True)],
+    )
+
+
 def _chance(seed: int, generation: int) -> torch.Generator:
     drawn = np.random.SeedSequence([seed, 1, generation]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(drawn >> np.uint64(1)))
@@ -221,12 +268,6 @@ def _selected(order: torch.Tensor, founders: torch.Tensor, parents: int, niche: 
     return order.new_tensor((kept + rest)[:parents])
 
 
-def _draw(parents: int, n: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return two different parents for each of n children."""
-    first = torch.randint(parents, (n,), generator=rng)
-    return first, (first + 1 + torch.randint(parents - 1, (n,), generator=rng)) % parents
-
-
 def _crossed(state: State, first, second, seen, arm: Arm, rng) -> tuple[Network, float]:
     theirs, others = state.members[first], state.members[second]
     if arm.scramble:
@@ -241,10 +282,3 @@ def _mutated(children: Network, seen, arm: Arm, rng: torch.Generator) -> Network
     if arm.safe == "no":
         return mutate(children, arm.sigma, rng)
     return mutate_safely(children, seen, arm.sigma, rng, by=arm.safe)
-
-
-def _joined(*populations: Network) -> Network:
-    return Network(
-        [torch.cat(layer) for layer in zip(*(p.weights for p in populations), strict=True)],
-        [torch.cat(layer) for layer in zip(*(p.biases for p in populations), strict=True)],
-    )

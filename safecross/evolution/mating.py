@@ -8,7 +8,7 @@ import torch
 from .. import checks
 from ..alignment.registry import Method
 from ..networks.network import Network, check_same_architecture
-from .population import check_population, matched_orders, reorder
+from .population import check_population, matched, reorder
 
 __all__ = ["RECOMBINATIONS", "mate", "partners", "recombined"]
 
@@ -25,6 +25,7 @@ def mate(
     recombine: str = "neuron",
     t: float = 0.5,
     related=None,
+    activation: str = "relu",
 ) -> Network:
     """Return one child of each of n pairs of parents.
 
@@ -47,6 +48,9 @@ def mate(
     related : array_like of bool, shape (n,), optional
         Pairs that are left as they are, such as those with a common founder: their neurons stand
         in one order already.
+    activation : {"relu", "tanh"}
+        What stands between the layers. A tanh unit is matched by absolute correlation, and negated
+        where it is negative: method ``sc-pwc``.
 
     Returns
     -------
@@ -68,18 +72,23 @@ def mate(
     >>> mate(a, b, torch.rand(20, 5), torch.Generator().manual_seed(0))
     Network(5-4-2, population (2,))
     """
-    others, _ = partners(parents_a, parents_b, x, method, related)
+    others, _ = partners(parents_a, parents_b, x, method, related, activation)
     return recombined(parents_a, others, recombine, t, rng)
 
 
 def partners(
-    parents_a: Network, parents_b: Network, x, method: str | Method = "sc-pwc", related=None
+    parents_a: Network,
+    parents_b: Network,
+    x,
+    method: str | Method = "sc-pwc",
+    related=None,
+    activation: str = "relu",
 ) -> tuple[Network, float]:
     """Return the second parents moved into the frames of the first, and how much that moved.
 
     Parameters
     ----------
-    parents_a, parents_b, x, method, related
+    parents_a, parents_b, x, method, related, activation
         As for `mate`.
 
     Returns
@@ -87,7 +96,7 @@ def partners(
     others : Network
         Each the function that it was.
     moved : float
-        Share of their hidden neurons that changed place, in [0, 1].
+        Share of their hidden neurons that changed place or sign, in [0, 1].
 
     Examples
     --------
@@ -96,7 +105,7 @@ def partners(
     >>> partners(theta, theta, torch.rand(20, 5))[1]
     0.0
     """
-    orders = matched_orders(parents_a, parents_b, x, method)
+    orders, signs = matched(parents_a, parents_b, x, method, activation)
     if related is not None:
         leave = torch.as_tensor(related)
         if leave.dtype != torch.bool or leave.shape != parents_a.batch_shape:
@@ -105,9 +114,13 @@ def partners(
                 f"shape {tuple(leave.shape)}"
             )
         orders = [torch.where(leave[:, None], torch.arange(o.shape[1]), o) for o in orders]
-    moved = torch.cat([o != torch.arange(o.shape[1]) for o in orders], -1) if orders else None
-    share = 0.0 if moved is None else float(moved.double().mean())
-    return reorder(parents_b, orders), share
+        if signs is not None:
+            signs = [sign.masked_fill(leave[:, None], 1) for sign in signs]
+    moved = [order != torch.arange(order.shape[1]) for order in orders]
+    if signs is not None:
+        moved = [m | (sign.cpu() < 0) for m, sign in zip(moved, signs, strict=True)]
+    share = float(torch.cat(moved, -1).double().mean()) if moved else 0.0
+    return reorder(parents_b, orders, signs), share
 
 
 def recombined(

@@ -1,7 +1,6 @@
 """Champions of separate lineages merged: what survives, and how new the children are."""
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,11 +13,12 @@ from ..crossover.repair import repair
 from ..networks.network import Network, stack
 from ..runs.config import BaseConfig, network_seed
 from ..runs.experiment import Difference, Results, register
-from ..runs.folder import RunFolder
 from ..runs.record import Record
 from .arms import parse_arm
+from .distillation import distil
 from .genetic import (
     Setting,
+    State,
     advance,
     begin,
     champion,
@@ -26,12 +26,22 @@ from .genetic import (
 from .mating import partners, recombined
 from .runs import TaskExperiment
 
-__all__ = ["POINTS", "Merging", "MergingConfig", "behaviour_distance", "parse_way"]
+__all__ = [
+    "POINTS",
+    "Merging",
+    "MergingConfig",
+    "behaviour_distance",
+    "front_area",
+    "on_front",
+    "parse_way",
+]
 
 #: Shares of the second parent.
 POINTS = (0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0)
 
 _REPAIRED = "+repair"
+
+_DISTILLED = "distillation"
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,8 @@ class MergingConfig(BaseConfig):
     dataset : str
         The task, as for `EvolutionConfig`.
     ways : tuple of str
-        Each ``method/recombination``, and perhaps ``+repair`` after it.
+        Each ``method/recombination``, and perhaps ``+repair`` or ``+distillation`` after it; or
+        ``distillation``. See `parse_way`.
     arm : str
         How the champions were evolved, as `parse_arm` reads it.
     n_pairs, generations, seed
@@ -54,6 +65,9 @@ class MergingConfig(BaseConfig):
         Inputs that the champions met, on which neurons are compared and children repaired.
     hidden, population, parents, episodes, held_out
         As for `EvolutionConfig`; children are measured on `held_out` episodes too.
+    shared : int
+        Generations that both lineages of a pair have in common before they part; 0 for strangers,
+        less than `generations`.
 
     Raises
     ------
@@ -67,6 +81,7 @@ class MergingConfig(BaseConfig):
     """
 
     kind: ClassVar[str] = "merging"
+    newer: ClassVar[tuple[str, ...]] = ("shared",)
 
     dataset: str
     ways: tuple[str, ...]
@@ -81,6 +96,7 @@ class MergingConfig(BaseConfig):
     parents: int = 13
     episodes: int = 4
     held_out: int = 32
+    shared: int = 0
 
     def __post_init__(self):
         for name in ("ways", "hidden", "t"):
@@ -94,6 +110,7 @@ class MergingConfig(BaseConfig):
         self._set("t", tuple(checks.number_in("t", t, 0, 1) for t in self.t))
         if not {0.0, 0.5, 1.0} <= set(self.t) or len(set(self.t)) != len(self.t):
             raise ValueError(f"t must hold 0, 0.5 and 1, and no point twice; found {self.t}")
+        self._set("shared", checks.whole_number("shared", self.shared, 0, self.generations - 1))
         parse_arm(self.arm)
         for way in self.ways:
             parse_way(way)
@@ -107,8 +124,14 @@ class MergingConfig(BaseConfig):
         return Setting(self.hidden, self.population, self.parents)
 
 
-def parse_way(text: str) -> tuple[str, str, bool]:
-    """Return method and recombination of a way to merge, and whether children are repaired.
+def parse_way(text: str) -> tuple[str, str, str]:
+    """Return method and recombination of a way to merge, and what is done to its children.
+
+    Parameters
+    ----------
+    text : str
+        ``method/recombination``, then perhaps ``+repair`` or ``+distillation``: children are then
+        trained as `distil` does. ``distillation`` alone starts from a copy of the first parent.
 
     Raises
     ------
@@ -118,15 +141,19 @@ def parse_way(text: str) -> tuple[str, str, bool]:
     Examples
     --------
     >>> parse_way("sc-pwc/arithmetic+repair")
-    ('sc-pwc', 'arithmetic', True)
+    ('sc-pwc', 'arithmetic', 'repair')
+    >>> parse_way("distillation")
+    ('', '', 'distillation')
     """
-    repaired = isinstance(text, str) and text.endswith(_REPAIRED)
-    arm = parse_arm(text.removesuffix(_REPAIRED) if repaired else text)
+    if text == _DISTILLED:
+        return "", "", _DISTILLED
+    after = next((a for a in (_REPAIRED, f"+{_DISTILLED}") if str(text).endswith(a)), "")
+    arm = parse_arm(text.removesuffix(after) if after else text)
     if not arm.crosses:
         raise ValueError(f"a way to merge must cross over; found {text!r}")
-    if repaired and arm.recombine != "arithmetic":
+    if after == _REPAIRED and arm.recombine != "arithmetic":
         raise ValueError(f"only arithmetic children are repaired; found {text!r}")
-    return arm.method, arm.recombine, repaired
+    return arm.method, arm.recombine, after[1:]
 
 
 def behaviour_distance(children: Network, parents: Network, x) -> torch.Tensor:
@@ -158,6 +185,65 @@ def behaviour_distance(children: Network, parents: Network, x) -> torch.Tensor:
     return (ours[:, None] - theirs).abs().mean((-1, -2)).min(1).values / 2
 
 
+def on_front(distance, score) -> np.ndarray:
+    """Return which points are on the Pareto front: none is as good in both and better in one.
+
+    Parameters
+    ----------
+    distance, score : array_like, shape (n,)
+        How new each child is, and what it kept; larger is better.
+
+    Examples
+    --------
+    >>> on_front([0.0, 0.2, 0.1], [1.0, 0.5, 0.4]).tolist()
+    [True, True, False]
+    """
+    distance, score = _points(distance, score)
+    as_good = (distance >= distance[:, None]) & (score >= score[:, None])
+    better = (distance > distance[:, None]) | (score > score[:, None])
+    return ~(as_good & better).any(1)
+
+
+def front_area(distance, score) -> float:
+    r"""Return the area under a Pareto front of exploration and information kept.
+
+    .. math:: \int_0^1 \max_{i:\, d_i \ge u} s_i \; du
+
+    what is kept at each distance that is reached; 0 where none is.
+
+    Parameters
+    ----------
+    distance : array_like, shape (n,)
+        How new each child is (`behaviour_distance`), in [0, 1].
+    score : array_like, shape (n,)
+        What it kept, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no point, the numbers differ, or one is not finite.
+
+    Examples
+    --------
+    >>> round(front_area([0.2, 0.4, 0.3], [1.0, 0.5, 0.4]), 6)
+    0.3
+    """
+    distance, score = _points(distance, score)
+    order = distance.argsort(kind="stable")
+    reached = np.maximum.accumulate(score[order][::-1])[::-1]
+    return float((np.diff(distance[order], prepend=0.0) * reached).sum())
+
+
+def _points(distance, score) -> tuple[np.ndarray, np.ndarray]:
+    found = [np.asarray(values, dtype=float).ravel() for values in (distance, score)]
+    if not len(found[0]) or len(found[0]) != len(found[1]) or not np.isfinite(found).all():
+        raise ValueError(
+            "expected as many finite distances as scores, at least one; found "
+            f"{len(found[0])} and {len(found[1])}"
+        )
+    return found[0], found[1]
+
+
 @register
 class Merging(TaskExperiment):
     """Champions of separate runs, merged two by two; a unit is a pair."""
@@ -176,50 +262,63 @@ class Merging(TaskExperiment):
         """How many pairs there are."""
         return self.config.n_pairs
 
-    def compute(
-        self, units: Sequence[int], folder: RunFolder, device: str = "cpu", together: int = 1
-    ) -> Iterator[tuple[int, Results, dict]]:
-        """Yield some pairs."""
-        for pair in units:
-            yield pair, self.compute_again(pair), {}
-
     def compute_again(self, unit: int) -> Results:
         """Return a pair's results from nothing."""
         config, start = self.config, time.perf_counter()
         task, held_out = self.tasks()
-        parents = stack([self._champion(task, held_out, 2 * unit + side) for side in (0, 1)])
+        parents = stack(self._champions(task, held_out, unit))
         rng = torch.Generator().manual_seed(network_seed(config, 2 * unit))
         state = rng.get_state()
         score, seen, _ = held_out(parents, rng)
+        met = seen.chunk(2)  # the first parent's inputs stand before those of the second
         seen = seen[torch.randint(len(seen), (config.align_n,), generator=rng)]
         apart = behaviour_distance(parents[:1], parents[1:], seen)
         results = {"parents": score, "distance": apart, "seconds.evolve": _since(start)}
         for i, way in enumerate(config.ways):
             start = time.perf_counter()
-            children = self._children(parents, seen, way, rng)
+            children = self._children(parents, seen, met, way, rng)
             # All children and both parents meet the same episodes.
-            met = torch.Generator()
-            met.set_state(state)
-            results[f"score.{i}"] = held_out(children, met).fitness
+            episodes = torch.Generator()
+            episodes.set_state(state)
+            results[f"score.{i}"] = held_out(children, episodes).fitness
             results[f"distance.{i}"] = behaviour_distance(children, parents, seen)
             results[f"seconds.{way}"] = _since(start)
         return results
 
-    def _champion(self, task, held_out, run: int) -> Network:
-        config, seed = self.config, network_seed(self.config, run)
-        state = begin(task, config.setting, seed)
-        for _ in range(config.generations):
-            state = advance(task, parse_arm(config.arm), config.setting, seed, state)
-        return champion(task, held_out, seed, state)[0]
+    def _champions(self, task, held_out, pair: int) -> list[Network]:
+        config, arm = self.config, parse_arm(self.config.arm)
+        seeds = [network_seed(config, 2 * pair + side) for side in (0, 1)]
 
-    def _children(self, parents: Network, seen, way: str, rng: torch.Generator) -> Network:
-        method, recombine, repaired = parse_way(way)
-        ours, others = parents[:1], partners(parents[:1], parents[1:], seen, method)[0]
+        def evolved(state: State, seed: int, generations: int) -> State:
+            for _ in range(generations):
+                state = advance(task, arm, config.setting, seed, state)
+            return state
+
+        begun = [begin(task, config.setting, seed) for seed in seeds]
+        if config.shared:
+            begun = [evolved(begun[0], seeds[0], config.shared)] * 2
+        ended = [
+            evolved(state, seed, config.generations - config.shared)
+            for state, seed in zip(begun, seeds, strict=True)
+        ]
+        return [
+            champion(task, held_out, seed, state)[0]
+            for state, seed in zip(ended, seeds, strict=True)
+        ]
+
+    def _children(self, parents: Network, seen, met, way: str, rng: torch.Generator) -> Network:
+        method, recombine, after = parse_way(way)
+        ours = others = parents[:1]
+        if method:
+            others, _ = partners(ours, parents[1:], seen, method)
         children = []
         for t in self.config.t:
-            child = recombined(ours, others, recombine, t, rng)[0]
-            if repaired:
+            child = recombined(ours, others, recombine, t, rng)[0] if method else ours[0]
+            if after == "repair":
                 child = repair(child, ours[0], others[0], seen, t)
+            if after == _DISTILLED:
+                targets = "actions" if self.without_data else "classes"
+                child = distil(child, parents[0], parents[1], *met, rng, t=t, targets=targets)
             children.append(child)
         return stack(children)
 

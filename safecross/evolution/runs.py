@@ -172,10 +172,6 @@ class TaskExperiment(Experiment):
         held = config.population * (8 * entries + 6 * widest * (config.align_n + widest))
         return 4 * (examples + held) + 2**28
 
-    def about(self, units: Sequence[dict]) -> dict:
-        """Return nothing more."""
-        return {}
-
 
 @register
 class EvolutionRuns(TaskExperiment):

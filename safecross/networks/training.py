@@ -11,7 +11,7 @@ from .. import checks
 from .linalg import affine, product
 from .network import Network, initialise, stack
 
-__all__ = ["PRODUCTS", "Trainer", "train", "training_operations"]
+__all__ = ["PRODUCTS", "Trainer", "descend", "outputs_of", "train", "training_operations"]
 
 #: Types of the matrix products in training.
 PRODUCTS = ("float32", "bfloat16")
@@ -177,6 +177,66 @@ class Trainer:
                 for part in (self._x, self._targets)
             )
             self._update(_gradient(self._parameters, batch, target, self._products))
+
+
+def descend(
+    start: Sequence[torch.Tensor],
+    loss: Callable[[list[torch.Tensor]], torch.Tensor],
+    steps: int,
+    learning_rate: float,
+) -> list[torch.Tensor]:
+    """Return tensors at which a loss is lower: so many steps of Adam, by autograd.
+
+    Parameters
+    ----------
+    start : sequence of torch.Tensor
+        Where it starts; they stay as they are.
+    loss : callable
+        Of the tensors; called once a step, so that each may draw a minibatch of its own.
+    steps : int
+        At least 0.
+    learning_rate : float
+        Adam's step size, > 0.
+
+    Raises
+    ------
+    ValueError
+        If a number leaves its range.
+
+    Examples
+    --------
+    >>> (found,) = descend([torch.tensor(3.0)], lambda parts: (parts[0] - 1) ** 2, 200, 0.1)
+    >>> round(float(found), 2)
+    1.0
+    """
+    checks.whole_number("steps", steps, 0)
+    if not 0 < checks.as_number(learning_rate) < float("inf"):
+        raise ValueError(f"learning_rate must be positive and finite; found {learning_rate!r}")
+    free = [part.clone() for part in start]
+    adam = torch.optim.Adam(free, learning_rate)
+    for _ in range(steps):
+        with torch.enable_grad():
+            parts = [part.requires_grad_() for part in free]
+            slopes = torch.autograd.grad(loss(parts), parts)
+        for part, slope in zip(free, slopes, strict=True):
+            part.grad = slope
+        adam.step()
+    return [part.detach() for part in free]
+
+
+def outputs_of(parts: Sequence[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Return the outputs of one network's weights and then biases, without checks, with gradients.
+
+    Examples
+    --------
+    >>> theta, x = initialise([2, 3, 1], 0), torch.ones(4, 2)
+    >>> torch.equal(outputs_of([*theta.weights, *theta.biases], x), theta(x))
+    True
+    """
+    layers = len(parts) // 2
+    for d in range(layers):
+        x = torch.addmm(parts[layers + d], x.relu() if d else x, parts[d])
+    return x
 
 
 def training_operations(widths: Sequence[int], n: int, epochs: int) -> int:

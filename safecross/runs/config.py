@@ -21,16 +21,22 @@ class BaseConfig:
     ----------
     kind : str
         Of its experiment, as the registry names it; records of the first kind do not say it.
+    newer : tuple of str
+        Fields that came after the first published records: they are left out at their default, so
+        that those records keep their names.
     """
 
     kind: ClassVar[str] = "pairs"
+    newer: ClassVar[tuple[str, ...]] = ()
 
     def _set(self, name: str, value) -> None:
         object.__setattr__(self, name, value)
 
     def to_dict(self) -> dict:
         """Return the fields as JSON-able values, and the kind."""
-        values = json.loads(json.dumps(asdict(self)))
+        plain = {field.name: field.default for field in fields(self) if field.name in self.newer}
+        known = {n: v for n, v in asdict(self).items() if n not in plain or v != plain[n]}
+        values = json.loads(json.dumps(known))
         return values if self.kind == BaseConfig.kind else {"kind": self.kind, **values}
 
     @classmethod

@@ -100,14 +100,16 @@ class Experiment(abc.ABC):
     def n_units(self) -> int:
         """How many units there are; they are numbered from 0."""
 
-    @abc.abstractmethod
     def compute(
         self, units: Sequence[int], folder: "RunFolder", device: str = "cpu", together: int = 1
     ) -> Iterator[tuple[int, Results, dict]]:
         """Yield some units, one after the other: number, results, and what else is to be known.
 
-        What takes long on the way may be kept in ``folder.path``.
+        Each is computed from nothing; where that takes long, what is on the way may be kept in
+        ``folder.path``.
         """
+        for unit in units:
+            yield unit, self.compute_again(unit), {}
 
     @abc.abstractmethod
     def compute_again(self, unit: int) -> Results:
@@ -129,9 +131,9 @@ class Experiment(abc.ABC):
     def memory(self, device: str = "cpu", together: int = 1) -> int:
         """Return the bytes that a process needs that computes units; known data are not read."""
 
-    @abc.abstractmethod
     def about(self, units: Sequence[dict]) -> dict:
         """Return what the manifest says of the data and sizes, from what the units say."""
+        return {}
 
     def kept(self, folder: Path, device: str = "cpu", together: int = 1) -> list[Path]:
         """Return folders, beside the record's, in which `compute` keeps files."""

@@ -4,6 +4,7 @@ import pandas as pd
 
 from ...evolution import findings as rules
 from ...runs import Record
+from ...runs.analysis import interval
 from .published import (
     Published,
     bullets,
@@ -12,6 +13,8 @@ from .published import (
 )
 
 _MAIN = "MNIST, 4 networks"
+
+_WORDS = {"naive": "not aligned", "sc-pwc": "aligned"}
 
 
 def _sigmas(found: Published) -> dict[str, float]:
@@ -179,6 +182,121 @@ def _(found: Published) -> str:
         f"of their parents; repaired {means[aligned + '+repair']:.3f}, which is {repair} by the rule. "
         f"Other recombinations, naive and aligned: {'; '.join(others)}. (With three layers, a quarter "
         "of the layer children are copies of one parent.)"
+    )
+
+
+@finding("populations-distillation")
+def _(found: Published) -> str:
+    record = found.load(rules.distilling_config(_sigmas(found)))
+    means, apart = rules.merged(record).mean(), rules.merged(record, column="distance").mean()
+    table = rules.distilling_family(record)
+    verdicts = {(r.first, r.second): r.verdict for r in table.itertuples()}
+    aligned, plain = "sc-pwc/arithmetic", "distillation"
+    start, naive = f"{aligned}+{plain}", f"naive/arithmetic+{plain}"
+    must(verdicts[plain, aligned] == "higher", "distilled children keep more than aligned ones")
+    must(verdicts[plain, "parents"] == "lower", "distilled children stay below their parents")
+    must(abs(apart[plain] - apart[aligned]) < 0.02, "they are about as new")
+    must(verdicts[start, plain] == "no difference", "the start does not matter")
+    return (
+        "### Distilled children keep most of it, and their start does not matter\n\n"
+        "Trained to do as each champion does where that champion has been, children score "
+        f"{means[plain]:.3f}, {means[plain] / means['parents']:.0%} of their parents; aligned means "
+        f"of the same pairs {means[aligned]:.3f}. They are as new: their behaviour lies {apart[plain]:.2f} "
+        f"from the nearer parent's, that of aligned means {apart[aligned]:.2f}. Started from the aligned mean, and not from a copy "
+        f"of the first parent, they score {means[start]:.3f}, no different from that by "
+        f"the rule; from the naive mean {means[naive]:.3f}. So both behaviours fit into one network "
+        "of the same size; averaging weights is what loses them."
+    )
+
+
+@finding("populations-exploration")
+def _(found: Published) -> str:
+    configs = rules.merging_configs(_sigmas(found))
+    records = {name: found.load(config) for name, config in configs.items()}
+    table = rules.exploration_family(records)
+    must(set(table["verdict"]) == {"no difference"}, "no comparison of the fronts differs")
+    areas = {name: rules.explored(record).mean() for name, record in records.items()}
+    every = table[table["recombination"] == "all"].set_index("related")
+    halfway = {name: rules.merged(record) for name, record in records.items()}
+    gains = {
+        name: interval((t["sc-pwc/arithmetic"] - t["naive/arithmetic"]) / t["parents"].mean())
+        for name, t in halfway.items()
+    }
+    strangers, *_, closest = records
+    must(gains[strangers].low > 0 > gains[closest].high, "strangers gain and relatives lose")
+    values = [gain.value for gain in gains.values()]
+    must(values == sorted(values, reverse=True), "the closer the parents, the more it takes")
+    related = [r.difference.value < 0 for r in table.itertuples() if r.related != strangers]
+    must(2 * sum(related) > len(related), "among relatives most aligned areas are smaller")
+    who = {name: name if name == strangers else f"lineages that {name}" for name in records}
+    apart = rules.merged(records[strangers], 0.5, "distance").mean()
+    told = [
+        f"{words} {halfway[strangers][way].mean() / halfway[strangers]['parents'].mean():.0%} of "
+        f"their parents' score at a distance of {apart[way]:.2f}"
+        for words, way in ((w, f"{m}/arithmetic") for m, w in _WORDS.items())
+    ]
+    worth = [
+        f"{gain.value:+.0%} (95% interval {gain.low:+.0%} to {gain.high:+.0%}) for {who[name]}"
+        for name, gain in gains.items()
+    ]
+    fronts = [
+        f"{areas[name]['naive']:.3f} not aligned and {areas[name]['sc-pwc']:.3f} aligned for {who[name]} "
+        f"(p = {every.loc[name, 'p']:.2g})"
+        for name in records
+    ]
+    return (
+        "## The closer the parents, the more alignment takes; what it keeps it pays for in novelty\n\n"
+        "Halfway along the straight line alignment changes the score, as a share of the parents', by "
+        f"{'; '.join(worth)}. But its children are less new: between strangers they keep, "
+        f"{' and '.join(told)}. Over all recombinations and t the area under the Pareto front is "
+        f"{'; '.join(fronts)}. By the rule none of the {len(table)} comparisons differs, also not "
+        "among relatives, where most aligned areas are smaller. So alignment moves along the trade-off "
+        "of exploration and information; that it would win it for strangers did not show."
+    )
+
+
+@finding("populations-specialists")
+def _(found: Published) -> str:
+    record = found.load(rules.specialists_config())
+    scores, mixed = rules.specialists_scores(record).mean(), rules.mixed_shares(record).mean()
+    by_score, by_share = (
+        {(r.first, r.second): r.verdict for r in table.itertuples()}
+        for table in (rules.specialists_family(record), rules.mixed_family(record))
+    )
+    methods, trained = ("naive", "sc-pwc"), "truncation+training"
+    against = [v for (_, second), v in by_share.items() if second.endswith("/truncation")]
+    must(against and "higher" not in against, "no selection keeps more than truncation")
+    aligned = [
+        verdict
+        for (first, second), verdict in by_score.items()
+        if first.partition("/")[::2] == ("sc-pwc", second.removeprefix("naive/"))
+    ]
+    must(len(aligned) == 4 and "higher" not in aligned, "alignment raises no champion")
+    for method in methods:
+        must(by_score[f"{method}/truncation", "founders"] == "higher", "mating beats the founders")
+        must(by_score[f"{method}/{trained}", f"{method}/truncation"] == "higher", "training helps")
+        must(by_score[f"{method}/{trained}", f"copies/{trained}"] == "lower", "mating harms it")
+    higher = [
+        f"{first.partition('/')[2]}, {_WORDS[first.partition('/')[0]]}"
+        for (first, second), verdict in by_score.items()
+        if verdict == "higher" and second.endswith("/truncation") and "training" not in first
+    ]
+    return (
+        "## Mixed children live under plain truncation too, and training does more than mating\n\n"
+        "Networks that know the digits 0 to 4 are mated with networks that know 5 to 9. After "
+        f"{record.config.generations} generations of plain truncation {mixed['naive/truncation']:.0%} "
+        f"of the members descend from both, of aligned ones {mixed['sc-pwc/truncation']:.0%}; under "
+        f"niching {mixed['naive/niching']:.0%} and {mixed['sc-pwc/niching']:.0%}. By the rule no "
+        "selection keeps more of them than truncation. The best member is right on "
+        f"{scores['naive/truncation']:.1%} of the test images, aligned on "
+        f"{scores['sc-pwc/truncation']:.1%}; a founder on {scores['founders']:.1%}. Niching reaches "
+        f"{scores['naive/niching']:.1%} and {scores['sc-pwc/niching']:.1%}, MAP-Elites "
+        f"{scores['naive/map-elites']:.1%} and {scores['sc-pwc/map-elites']:.1%}; higher than "
+        f"truncation by the rule: {'; '.join(higher) or 'none'}. Alignment makes no champion better. "
+        f"One short epoch for each child makes {scores[f'naive/{trained}']:.1%} and "
+        f"{scores[f'sc-pwc/{trained}']:.1%}, but copies that are trained and never mated reach "
+        f"{scores[f'copies/{trained}']:.1%}, which is higher. (With {record.config.n_runs} runs and "
+        f"{len(by_score)} comparisons a difference counts only if it shows in nearly every run.)"
     )
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "bars",
     "fitted_and_new",
     "forest",
+    "fronts",
     "growth",
     "heat_table",
     "histograms",
@@ -341,6 +342,42 @@ def forest(
         else:
             ax.locator_params(axis="x", nbins=5)
             ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", "−"))
+    return fig
+
+
+def fronts(
+    panels: Mapping[str, pd.DataFrame], xlabel: str, ylabel: str, operators: Mapping[str, str]
+) -> Figure:
+    """Draw points of which more is better in both directions, and each series' Pareto front.
+
+    Parameters
+    ----------
+    panels : mapping of str to pandas.DataFrame
+        By title: "x", "y", "series" and "front" (whether a point is on its series' front).
+    xlabel, ylabel : str
+        Of the axes, with units.
+    operators : mapping of str to str
+        The operator of each series, for its colour; up to three series.
+    """
+    fig, axes = figure(
+        1,
+        len(panels),
+        height=3.4,
+        width=PANEL * len(panels),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+    )
+    for ax, (title, frame) in zip(axes.flat, panels.items(), strict=True):
+        for (name, operator), marker in zip(operators.items(), "os^", strict=False):
+            rows = frame[frame["series"] == name]
+            front = rows[rows["front"]].sort_values("x")
+            style = {"color": colour(operator)}
+            ax.scatter(rows["x"], rows["y"], s=22, marker=marker, alpha=0.7, **style)
+            ax.step(front["x"], front["y"], where="pre", linewidth=1.8, label=name, **style)
+        ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+        ax.tick_params(labelleft=True)
+    fig.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig
 
 
