@@ -135,28 +135,33 @@ def _(found: Published) -> str:
 
 @finding("populations-safe")
 def _(found: Published) -> str:
-    parts, verdicts = [], []
+    scores, verdicts = {}, {}
     for layers in rules.SAFE_LAYERS:
         sigmas = rules.safe_tuned(found.load(rules.safe_tuning_config(layers)))
         record = found.load(rules.safe_config(layers, sigmas))
-        scores = rules.champions(record).mean()
-        table = rules.safe_family(record).set_index("question")
-        verdicts.append(table["verdict"])
-        plain, safe, naive, naive_safe, aligned, aligned_safe = scores
-        parts.append(
-            f"with {layers} {plain:.3f} and {safe:.3f} without crossover, {naive:.3f} and "
-            f"{naive_safe:.3f} with unaligned neurons, {aligned:.3f} and {aligned_safe:.3f} with "
-            "aligned ones"
-        )
-    table = pd.concat(verdicts, axis=1)
-    mutation = table[table.index.str.startswith("safe mutation")]
-    crossover = table[table.index.str.startswith("aligned crossover")]
-    must((mutation == "no difference").all(axis=None), "safe mutation makes no difference")
-    must((crossover == "lower").all(axis=None), "aligned crossover lowers the score everywhere")
+        scores[layers] = rules.champions(record).mean().tolist()
+        verdicts[layers] = rules.safe_family(record).set_index("question")["verdict"]
+    (flat, deep), names = verdicts.values(), list(scores)
+    mutation = flat[flat.index.str.startswith("safe mutation")]
+    must((mutation == "no difference").all(), "safe mutation makes no difference in two layers")
+    for kind in ("plain", "safe"):
+        must(flat[f"aligned crossover, with {kind} mutation"] == "lower", "alignment harms there")
+    must(deep["unaligned crossover, with plain mutation"] == "lower", "depth breaks crossover")
+    must(deep["aligned crossover, with plain mutation"] == "higher", "alignment mends some of it")
+    must(deep["safe mutation, with unaligned crossover"] == "higher", "safe mutation mends more")
+    must(deep["aligned crossover, with safe mutation"] == "lower", "with both, alignment harms")
+    alone, _, naive, _, aligned, _ = scores[names[0]]
+    deep_alone, _, deep_naive, naive_safe, deep_aligned, aligned_safe = scores[names[1]]
+    must(naive_safe > deep_aligned, "safe mutation mends more than alignment")
     return (
-        "## Safe mutation does not change what safe crossover is worth\n\n"
-        "Plain and safe mutation end at these scores: " + "; ".join(parts) + ". Ten runs cannot "
-        "tell plain from safe in any of these places; aligning relatives lowers the score with both."
+        "## In deep controllers crossover breaks without safety, and safe mutation mends more than "
+        "alignment\n\n"
+        f"With {names[0]} and plain mutation champions score {alone:.3f} without crossover, {naive:.3f} with "
+        f"unaligned neurons crossed over and {aligned:.3f} with aligned ones; safe mutation changes none of "
+        f"this by the rule. With {names[1]} mutation alone scores {deep_alone:.3f}, and unaligned crossover "
+        f"falls to {deep_naive:.3f}. Alignment lifts it to {deep_aligned:.3f}, safe mutation to "
+        f"{naive_safe:.3f}. The two do not add up: with both it is {aligned_safe:.3f}, lower than with safe "
+        "mutation alone."
     )
 
 
