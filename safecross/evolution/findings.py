@@ -607,6 +607,15 @@ def worth(load: Callable = load_or_run) -> pd.DataFrame:
             related = SCRAMBLED if rate else RELATIVES
             words = f"genetic algorithm, {how}" + f", {rate:.0%} scrambled" * bool(rate)
             add(related, words, scores[ours] - scores[others], scores[spelled("mutation", sigmas)])
+    for layers in SAFE_LAYERS:
+        scores = champions(load(safe_config(layers, safe_tuned(load(safe_tuning_config(layers))))))
+        alone, alone_safe, naive, naive_safe, aligned, aligned_safe = scores.to_numpy().T
+        for gain, reference, kind in (
+            (aligned - naive, alone, "plain"),
+            (aligned_safe - naive_safe, alone_safe, "safe"),
+        ):
+            words = f"genetic algorithm, neuron, {layers}, {kind} mutation"
+            add(RELATIVES, words, gain, reference)
     table = pd.DataFrame(rows, columns=["related", "situation", "value", "low", "high"])
     order = [STRANGERS, FIRST, SCRAMBLED, RELATIVES]
     return table.sort_values("related", key=lambda r: r.map(order.index), kind="stable")

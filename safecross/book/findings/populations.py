@@ -49,6 +49,14 @@ def _merged(found: Published) -> pd.DataFrame:
     return rules.merged(found.load(rules.merging_config(_sigmas(found)))).mean()
 
 
+def _safe(found: Published, layers: str) -> tuple[list[float], pd.Series]:
+    """Return the champions' mean scores, an arm each, and the verdicts by question."""
+    sigmas = rules.safe_tuned(found.load(rules.safe_tuning_config(layers)))
+    record = found.load(rules.safe_config(layers, sigmas))
+    verdicts = rules.safe_family(record).set_index("question")["verdict"]
+    return rules.champions(record).mean().tolist(), verdicts
+
+
 @finding("populations-answer")
 def _(found: Published) -> str:
     means = rules.made(_averaging(found)).mean()
@@ -61,14 +69,17 @@ def _(found: Published) -> str:
         _verdict(found, "aligned or not, arithmetic, rate 0", aligned) == "lower",
         "among relatives alignment harms",
     )
+    deep = _safe(found, "8 hidden layers")[0]
     return (
         "**Align strangers, and leave relatives alone. The mean of four networks that were trained "
         f"apart is right on {means['soup']:.0%} of MNIST's test images, aligned on "
         f"{means['aligned soup']:.0%}. In a genetic algorithm all members descend from one founder "
         "within a few generations: there alignment lowers the champion's score from "
-        f"{_score(found, naive):.2f} to {_score(found, aligned):.2f}. It pays only where the order "
-        "of neurons has been lost: with every parent scrambled it raises the score from "
-        f"{_score(found, naive, 1.0):.2f} to {_score(found, aligned, 1.0):.2f}.**"
+        f"{_score(found, naive):.2f} to {_score(found, aligned):.2f}. In such networks of two layers it pays "
+        "only where the order of neurons has been lost: with every parent scrambled it raises the score "
+        f"from {_score(found, naive, 1.0):.2f} to {_score(found, aligned, 1.0):.2f}. In networks of eight "
+        f"layers crossover breaks even relatives ({deep[2]:.2f}); there alignment helps ({deep[4]:.2f}), and "
+        f"safe mutation more ({deep[3]:.2f}).**"
     )
 
 
@@ -135,13 +146,8 @@ def _(found: Published) -> str:
 
 @finding("populations-safe")
 def _(found: Published) -> str:
-    scores, verdicts = {}, {}
-    for layers in rules.SAFE_LAYERS:
-        sigmas = rules.safe_tuned(found.load(rules.safe_tuning_config(layers)))
-        record = found.load(rules.safe_config(layers, sigmas))
-        scores[layers] = rules.champions(record).mean().tolist()
-        verdicts[layers] = rules.safe_family(record).set_index("question")["verdict"]
-    (flat, deep), names = verdicts.values(), list(scores)
+    names = list(rules.SAFE_LAYERS)
+    (flat_scores, flat), (deep_scores, deep) = (_safe(found, layers) for layers in names)
     mutation = flat[flat.index.str.startswith("safe mutation")]
     must((mutation == "no difference").all(), "safe mutation makes no difference in two layers")
     for kind in ("plain", "safe"):
@@ -150,8 +156,8 @@ def _(found: Published) -> str:
     must(deep["aligned crossover, with plain mutation"] == "higher", "alignment mends some of it")
     must(deep["safe mutation, with unaligned crossover"] == "higher", "safe mutation mends more")
     must(deep["aligned crossover, with safe mutation"] == "lower", "with both, alignment harms")
-    alone, _, naive, _, aligned, _ = scores[names[0]]
-    deep_alone, _, deep_naive, naive_safe, deep_aligned, aligned_safe = scores[names[1]]
+    alone, _, naive, _, aligned, _ = flat_scores
+    deep_alone, _, deep_naive, naive_safe, deep_aligned, aligned_safe = deep_scores
     must(naive_safe > deep_aligned, "safe mutation mends more than alignment")
     return (
         "## In deep controllers crossover breaks without safety, and safe mutation mends more than "
