@@ -433,5 +433,9 @@ def test_a_front_is_numbered_and_each_kind_has_one_marker():
     assert [text.xy for text in ax.texts] == [(0.1, 0.2), (9.0, 0.9)]
     (legend,) = fig.legends
     assert [text.get_text() for text in legend.get_texts()] == ["weights", "nothing"]
-    (stair,) = ax.lines
+    stair, *kinds = ax.lines
+    assert [line.get_xydata().tolist() for line in kinds] == [
+        [[0.1, 0.2], [9.0, 0.9]],
+        [[1.0, 0.1]],
+    ]
     assert stair.get_xydata().tolist() == [[0.1, 0.2], [9.0, 0.9], [9.0, 0.9]]

@@ -401,7 +401,8 @@ def pareto(panels: Mapping[str, pd.DataFrame], xlabel: str, ylabel: str) -> Figu
         ax.step(ends, heights, where="post", color=MUTED, linewidth=1.2, zorder=0)
         for kind, marker, shade in zip(kinds, "osD^v", palette(start=0), strict=False):
             rows = frame[frame["kind"] == kind]
-            ax.scatter(rows["cost"], rows["quality"], marker=marker, color=shade, s=34, label=kind)
+            style = {"marker": marker, "color": shade, "markersize": 6, "linestyle": ""}
+            ax.plot(rows["cost"], rows["quality"], label=kind, **style)
         for number, row in enumerate(front.itertuples()):
             above = number % 2 == 0
             ax.annotate(
