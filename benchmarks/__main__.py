@@ -68,6 +68,9 @@ FIVE = ("naive", "bias-sort", "sc-cca", "sc-pwc", "sc-pwc-semi")
 
 _rows: list[dict] = []
 
+#: What others' code would not do on this machine: written beside the figures.
+_failed: list[str] = []
+
 
 def report(group: str, what: str, ratios, unit: str, wanted: str = "") -> None:
     """Keep a figure for the table and print it."""
@@ -381,7 +384,12 @@ def cca_peers(a: Network, b: Network, x, directions: int = 256, components: int 
                [(before + by_svd) / s for s in ours], "times as fast")  # fmt: skip
         # At its default tolerance of 1e-6 its correlations are off by 5e-4.
         model = SklearnCCA(n_components=components, max_iter=5000, tol=1e-9)
-        by_power, fitted = timed(lambda: model.fit(*scores))
+        try:
+            by_power, fitted = timed(lambda: model.fit(*scores))
+        except np.linalg.LinAlgError as error:  # seen on one kind of processor, not on another
+            _failed.append(f"scikit-learn's CCA gave up: {error}")
+            print(f"peers: {_failed[-1]}")
+            return
         pairs = zip(*(s.T for s in fitted.transform(*scores)), strict=True)
         found = sorted((np.corrcoef(u, v)[0, 1] for u, v in pairs), reverse=True)
     np.testing.assert_allclose(found, result[0].correlations[:components], atol=1e-4)
@@ -587,6 +595,7 @@ def main() -> None:
     ]  # fmt: skip
     content = {
         "rows": _rows,
+        "failed": _failed,
         "costs": costs,
         "pairs": pairs_,
         "wide": wide_,
