@@ -670,9 +670,14 @@ def test_configs_and_experiments_share_what_they_do(averaging):
 
 
 def test_safe_mutation_and_safe_crossover_meet_two_by_two():
+    assert {int(name.split()[0]): len(h) for name, h in findings.SAFE_LAYERS.items()} == {
+        2: 2,
+        8: 8,
+    }
     layers = "8 hidden layers"
     config = findings.safe_tuning_config(layers)
-    assert len(config.hidden) == 8 and len(set(config.arms)) == 8
+    assert len(config.hidden) == 8
+    assert len(set(config.arms)) == sum(map(len, findings.SAFE_SIGMAS.values())) == 8
     best = {"plain": 0.1, "safe": 3.0}
     liked = {f"mutation:sigma={best[n]},safe={k}" for n, k in findings.SAFE_KINDS.items()}
     record = _Record(config, champions=_scores(config, lambda r, arm: (arm in liked) + 0.1 * r))

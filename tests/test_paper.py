@@ -157,3 +157,16 @@ def test_cells_of_one_size_differ_in_nothing_else():
         configs = {n: paper.cell_config(**paper.RANKING_CELLS[cell]) for n, cell in cells.items()}
         assert [size(config) for config in configs.values()] == list(configs)
         assert len({config.replace(hidden=(1,)) for config in configs.values()}) == 1
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_every_method_faces_the_pairs_of_the_others(dataset):
+    one, more = paper.methods_config(dataset), paper.more_methods_config(dataset)
+    assert one.replace(operators=more.operators) == more
+    named = {
+        parse_operator(split_after(operator)[0])[0]
+        for config in (one, more)
+        for operator in config.operators
+    }
+    assert named == set(METHODS), "the book compares every method that there is"
+    assert set(one.operators) & set(more.operators) == {"sc-pwc"}

@@ -58,8 +58,9 @@ RANKING_CELLS = {
     "standardised inputs": {"inputs": "standardised"},
 }
 
-#: Those that differ in width alone, and in depth alone, by their size.
+#: Those that differ in width alone, by the width.
 WIDTH_CELLS = {50: "width 50", 100: "3 epochs", 200: "width 200", 400: "width 400"}
+#: Those that differ in depth alone, by the number of hidden layers.
 DEPTH_CELLS = {1: "1 hidden layer", 3: "3 epochs", 5: "5 hidden layers"}
 
 #: Training lengths at which the counts of Section 5.2.2 are taken on MNIST.
