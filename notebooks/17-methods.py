@@ -273,12 +273,7 @@ plots.table(
 # %% tags=["hide-input"]
 found = {name: quality_and_cost(record) for name, record in records.items()}
 fronts = {
-    name: ", ".join(
-        f"{number} {short(label)}"
-        for number, label in enumerate(
-            table[table["front"]].sort_values("seconds")["operator"], start=1
-        )
-    )
+    name: ", ".join(map(short, table[table["front"]].sort_values("seconds")["operator"]))
     for name, table in found.items()
 }
 plots.show(
@@ -291,7 +286,7 @@ plots.show(
         "share of the lost accuracy that comes back",
     ),
     f"Quality over cost at t = 0.5, over {n_pairs} pairs, seed {seed}. 0 is naive crossover, 1 the parents. Colour and "
-    "marker say what a method needs. The line is the Pareto front: no cheaper method brings back as much. On it: "
+    "marker say what a method needs. Those with a ring are the Pareto front: no cheaper method brings back as much. From left to right: "
     + "; ".join(f"{name}: {front}" for name, front in fronts.items())
     + ".",
     "One point for each method and data set, and a stair through the best ones.",

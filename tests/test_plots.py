@@ -426,16 +426,15 @@ def test_long_tables_are_folded(shown, rows, fold, folded):
     assert shown[0].count("<tr>") == rows + 1
 
 
-def test_a_front_is_numbered_and_each_kind_has_one_marker():
+def test_a_front_has_rings_and_each_kind_has_one_marker():
     fig = plots.pareto({"mnist": FRONT}, "seconds", "share")
     (ax,) = fig.axes
-    assert [text.get_text() for text in ax.texts] == ["1", "2"]
-    assert [text.xy for text in ax.texts] == [(0.1, 0.2), (9.0, 0.9)]
     (legend,) = fig.legends
     assert [text.get_text() for text in legend.get_texts()] == ["weights", "nothing"]
-    stair, *kinds = ax.lines
+    stair, *kinds, rings = ax.lines
     assert [line.get_xydata().tolist() for line in kinds] == [
         [[0.1, 0.2], [9.0, 0.9]],
         [[1.0, 0.1]],
     ]
+    assert rings.get_xydata().tolist() == [[0.1, 0.2], [9.0, 0.9]]
     assert stair.get_xydata().tolist() == [[0.1, 0.2], [9.0, 0.9], [9.0, 0.9]]

@@ -387,8 +387,8 @@ def pareto(panels: Mapping[str, pd.DataFrame], xlabel: str, ylabel: str) -> Figu
     Parameters
     ----------
     panels : mapping of str to pandas.DataFrame
-        By title: "cost", "quality", "kind", "front"; the front's points are numbered by their cost,
-        and each kind has a marker.
+        By title: "cost", "quality", "kind", "front"; the front's points have a ring, and each kind
+        has a marker.
     xlabel, ylabel : str
         Of the axes, with their units; the horizontal one is logarithmic.
     """
@@ -403,17 +403,8 @@ def pareto(panels: Mapping[str, pd.DataFrame], xlabel: str, ylabel: str) -> Figu
             rows = frame[frame["kind"] == kind]
             style = {"marker": marker, "color": shade, "markersize": 6, "linestyle": ""}
             ax.plot(rows["cost"], rows["quality"], label=kind, **style)
-        for number, row in enumerate(front.itertuples()):
-            above = number % 2 == 0
-            ax.annotate(
-                str(number + 1),
-                (row.cost, row.quality),
-                xytext=(-7, 3) if above else (7, -3),
-                textcoords="offset points",
-                ha="center",
-                va="bottom" if above else "top",
-                color=INK,
-            )
+        ring = {"marker": "o", "markersize": 12, "markerfacecolor": "none", "linestyle": ""}
+        ax.plot(front["cost"], front["quality"], color=INK, **ring)
         ax.set(xlabel=xlabel, ylabel=ylabel, title=title, xscale="log")
         ax.xaxis.set_major_formatter("{x:g}")
     handles = {}
