@@ -132,7 +132,7 @@ plots.show(
 
 # %% [markdown]
 # <!-- finding populations-evolution -->
-# ## A genetic algorithm does not need alignment unless it loses the order of neurons
+# ## A genetic algorithm of shallow networks needs alignment only if it loses the order of neurons
 #
 # With mutation alone the selected descend from 13 founders at the start, from 2.0 after 5 generations and from 1.0 after 20. Relatives have their neurons in one order by descent; matching them by correlation puts many elsewhere. Champions of mutation alone score 0.662. By the rule no crossover is higher, unaligned ones are no different, and both aligned ones are lower. Crossing whole neurons over scores 0.663 unaligned, 0.570 aligned, and 0.645 if relatives are left as they are. Alignment raises the score over that of unaligned crossover only where parents are scrambled (neuron, rate 1; arithmetic, rate 0.25; arithmetic, rate 1).
 # <!-- /finding -->

@@ -133,7 +133,7 @@ def _(found: Published) -> str:
     )
     must(conditions and all(c.endswith(("0.25", "1")) for c in conditions), words)
     return (
-        "## A genetic algorithm does not need alignment unless it loses the order of neurons\n\n"
+        "## A genetic algorithm of shallow networks needs alignment only if it loses the order of neurons\n\n"
         f"With mutation alone the selected descend from {founders[0]:.0f} founders at the start, from "
         f"{founders[5]:.1f} after 5 generations and from {founders[20]:.1f} after 20. Relatives have "
         "their neurons in one order by descent; matching them by correlation puts many elsewhere. "
