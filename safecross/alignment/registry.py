@@ -15,7 +15,7 @@ NEEDS = ("nothing", "weights", "activations", "labels", "gradients")
 _REGISTRY: dict[str, "Operator"] = {}
 _OF_PAPER: dict[str, "Operator"] = {}
 
-#: Every method by name; read-only.
+#: Every method by name, the paper's first, the others in the order of their names; read-only.
 METHODS = MappingProxyType(_REGISTRY)
 
 #: Those of the paper and of its authors' notebook, which the book's chapters on them go through;
@@ -179,6 +179,8 @@ def register(name: str, *, of_paper: bool = False, **about):
         method.operator = entry
         for kept in (_REGISTRY, _OF_PAPER) if of_paper else (_REGISTRY,):
             kept[name] = entry
+        for known in (*_OF_PAPER, *sorted(_REGISTRY.keys() - _OF_PAPER.keys())):
+            _REGISTRY[known] = _REGISTRY.pop(known)  # now the last
         return method
 
     return enter
