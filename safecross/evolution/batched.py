@@ -3,7 +3,9 @@
 gymnax and JAX are imported when a task is made.
 """
 
+import functools
 import math
+from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -14,7 +16,13 @@ from .adapters import library
 from .population import check_population
 from .tasks import Evaluation
 
-__all__ = ["Gymnax"]
+__all__ = ["GYMNAX", "Gymnax", "environment"]
+
+#: What the name of a task of an experiment starts with if it is an environment of gymnax.
+GYMNAX = "gymnax:"
+
+#: The version of gymnax that experiments are of: another one's environments may differ.
+VERSION = "1.0.1"
 
 
 class Gymnax:
@@ -74,6 +82,31 @@ class Gymnax:
         returns, seen, steps = map(np.array, self._play(arrays, keys))
         fitness = torch.from_numpy(returns).double().mean(-1)
         return Evaluation(fitness, torch.from_numpy(seen).flatten(0, 2), int(steps.sum()))
+
+
+@functools.lru_cache(maxsize=4)
+def environment(name: str, episodes: int) -> Gymnax:
+    """Return the task of an experiment, compiled once.
+
+    Parameters
+    ----------
+    name : str
+        `GYMNAX` and the environment's name, such as ``gymnax:Pendulum-v1``.
+    episodes : int
+        Of one evaluation, each of at most 200 steps.
+
+    Raises
+    ------
+    ValueError
+        If another version of gymnax is installed than `VERSION`, or there is no such environment.
+    ImportError
+        If gymnax is not installed.
+    """
+    library("gymnax")
+    found = version("gymnax")
+    if found != VERSION:
+        raise ValueError(f"expected gymnax {VERSION}, which {name} is of; found {found}")
+    return Gymnax(name.removeprefix(GYMNAX), episodes)
 
 
 def _actions(space):

@@ -28,7 +28,9 @@ __all__ = [
     "SHARED",
     "SIGMAS",
     "STRANGERS",
+    "TASKS",
     "arm_families",
+    "at_equal_steps",
     "averaging_configs",
     "averaging_family",
     "champions",
@@ -52,6 +54,8 @@ __all__ = [
     "specialists_family",
     "specialists_scores",
     "spelled",
+    "task_config",
+    "task_tuning_config",
     "tuned",
     "tuning_config",
     "worth",
@@ -65,6 +69,13 @@ SIGMAS = (0.01, 0.03, 0.1, 0.3)
 
 #: Probabilities that a parent's neurons are put in a random order before it mates.
 RATES = (0.0, 0.25, 1.0)
+
+#: Tasks of an ordinary genetic algorithm beside swing-up, in which nothing is scrambled.
+TASKS = {"Pendulum": "gymnax:Pendulum-v1", "Breakout": "gymnax:Breakout-MinAtar"}
+
+_TASK_ARMS = (*ARMS[:3], "naive/layer", *ARMS[3:])
+
+_TASK_SIZES = {"Pendulum": {"generations": 80}, "Breakout": {"generations": 50}}
 
 #: Controllers in which safe mutation and safe crossover meet, by the number of hidden layers.
 SAFE_LAYERS = {"2 hidden layers": (64, 64), "8 hidden layers": (64,) * 8}
@@ -134,13 +145,13 @@ def tuned(record: Record) -> dict[str, float]:
     Parameters
     ----------
     record : Record
-        Of `tuning_config`.
+        Of `tuning_config` or `task_tuning_config`.
     """
-    scores = champions(record).mean()
-    best: dict[str, float] = {}
-    for arm in ARMS:
-        tried = {sigma: scores[f"{arm}:sigma={sigma}"] for sigma in SIGMAS}
-        best[arm] = max(tried, key=tried.get)
+    scores, best = champions(record).mean(), {}
+    for word in record.config.arms:
+        arm, _, sigma = word.partition(":sigma=")
+        if arm not in best or scores[word] > scores[f"{arm}:sigma={best[arm]}"]:
+            best[arm] = float(sigma)
     return best
 
 
@@ -173,8 +184,8 @@ def spelled(arm: str, sigmas: dict[str, float], rate: float = 0.0, related: bool
     return f"{word},related=true" if related else word
 
 
-def arm_families(record: Record) -> pd.DataFrame:
-    """Return the twelve comparisons of the main experiment, as one family.
+def arm_families(record: Record, scores: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return the comparisons of an experiment on genetic algorithms, as one family.
 
     Aligned with naive crossover, for each recombination and rate of scrambling; each crossover
     without scrambling with mutation alone; and leaving relatives unaligned with aligning all. The
@@ -184,7 +195,9 @@ def arm_families(record: Record) -> pd.DataFrame:
     Parameters
     ----------
     record : Record
-        Of `evolution_config`.
+        Of `evolution_config` or `task_config`.
+    scores : pandas.DataFrame, optional
+        Compared instead of the champions' scores: a row a run, a column an arm.
 
     Returns
     -------
@@ -204,8 +217,62 @@ def arm_families(record: Record) -> pd.DataFrame:
     for word, a in arms.items():
         if a.related:
             rows.append(("relatives left alone", word, by[replace(a, sigma=0.0, related=False)]))
-    found = family(champions(record), [row[1:] for row in rows])
+    scores = champions(record) if scores is None else scores
+    found = family(scores, [row[1:] for row in rows])
     return found.assign(question=[row[0] for row in rows])[["question", *found.columns]]
+
+
+def task_tuning_config(task: str) -> EvolutionConfig:
+    """Return the experiment that chooses each arm's step size on a task, on seeds of its own.
+
+    Parameters
+    ----------
+    task : str
+        A name in `TASKS`.
+    """
+    arms = tuple(f"{arm}:sigma={sigma}" for arm in _TASK_ARMS for sigma in SIGMAS)
+    return EvolutionConfig(TASKS[task], arms, n_runs=3, seed=5, **_TASK_SIZES[task])
+
+
+def task_config(task: str, sigmas: dict[str, float]) -> EvolutionConfig:
+    """Return the experiment that asks whether alignment helps a genetic algorithm on a task.
+
+    Parameters
+    ----------
+    task : str
+        A name in `TASKS`.
+    sigmas : dict of str to float
+        By arm, as `tuned` chose them.
+    """
+    arms = [spelled(arm, sigmas) for arm in _TASK_ARMS]
+    arms += [spelled(a, sigmas, related=True) for a in _TASK_ARMS if a.startswith("sc-pwc")]
+    return EvolutionConfig(TASKS[task], tuple(arms), n_runs=30, seed=6, **_TASK_SIZES[task])
+
+
+def at_equal_steps(record: Record) -> pd.DataFrame:
+    """Return the best score of each arm when each run's arms had taken equally many steps.
+
+    Episodes that end early cost fewer steps, so that after as many generations arms may have taken
+    more steps or fewer. Alignment takes none of its own: neurons are compared on states that the
+    members met when they were evaluated.
+
+    Parameters
+    ----------
+    record : Record
+        Of `task_config`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a run, a column an arm: the best fitness of its last generation that ended within the
+        steps of the arm that took fewest.
+    """
+    rows = record.tables["generations"]
+    taken = rows.groupby(["run", "arm"])["steps"].transform("max")
+    fewest = taken.groupby(rows["run"]).transform("min")
+    within = rows[rows["steps"] <= fewest].sort_values("generation")
+    table = within.groupby(["run", "arm"])["best"].last().unstack()
+    return table[list(record.config.arms)]
 
 
 def safe_tuning_config(layers: str) -> EvolutionConfig:

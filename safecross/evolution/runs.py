@@ -28,6 +28,7 @@ from ..runs.experiment import (
 from ..runs.folder import RunFolder
 from ..runs.record import Record
 from .arms import parse_arm
+from .batched import GYMNAX, VERSION, environment
 from .genetic import (
     COLUMNS,
     Setting,
@@ -53,8 +54,9 @@ class EvolutionConfig(BaseConfig):
     Parameters
     ----------
     dataset : str
-        What is evolved for: ``swing-up``, or the data set that is to be classified, by its name or
-        as the path of an ``.npz``.
+        What is evolved for: ``swing-up``, an environment of gymnax, such as
+        ``gymnax:Pendulum-v1``, or the data set that is to be classified, by its name or as the path
+        of an ``.npz``.
     arms : tuple of str
         Each as `parse_arm` reads it. Run i of every arm has the same first population, and the
         same episodes in its i-th generation.
@@ -67,7 +69,7 @@ class EvolutionConfig(BaseConfig):
     hidden, population, parents, align_n
         As for `Setting`.
     episodes : int
-        For ``swing-up``: episodes of one evaluation.
+        Episodes of one evaluation where there are any.
     held_out : int
         Episodes on which the champion is measured at the end; of a data set all its test examples
         are taken.
@@ -123,7 +125,7 @@ class EvolutionConfig(BaseConfig):
 
 
 class TaskExperiment(Experiment):
-    """What experiments share whose networks do a task: `SWING_UP`, or a data set's classes.
+    """What experiments share whose networks do a task: with a pole, of gymnax, or a data set's.
 
     Their configs have `dataset`, `hidden`, `population`, `align_n`, `episodes` and `held_out`.
     """
@@ -131,21 +133,31 @@ class TaskExperiment(Experiment):
     def tasks(self) -> tuple[Task, Task]:
         """Return the task of the generations, and that on which champions are measured."""
         if self.without_data:
-            return SwingUp(self.config.episodes), SwingUp(self.config.held_out)
+            make = SwingUp if self.config.dataset == SWING_UP else self._environment
+            return make(self.config.episodes), make(self.config.held_out)
         data = load_data(self.config.dataset)
         return Classification(data), Classification(data, None, "validation")
+
+    def _environment(self, episodes: int) -> Task:
+        return environment(self.config.dataset, episodes)
 
     @property
     def without_data(self) -> bool:
         """Whether the task needs no data set."""
-        return self.config.dataset == SWING_UP
+        return self.config.dataset == SWING_UP or self.config.dataset.startswith(GYMNAX)
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """The data's fingerprint; of a task without data a hash of what it is."""
         if self.without_data:
-            return hashlib.sha256(_VERSION.encode()).hexdigest()
+            what = f"{self.config.dataset} of gymnax {VERSION}, 200 steps"
+            what = _VERSION if self.config.dataset == SWING_UP else what
+            return hashlib.sha256(what.encode()).hexdigest()
         return fingerprint(self.config.dataset)
+
+    def named(self, data_fingerprint: str) -> str:
+        """Return the record's name; it is a folder's, which no colon should be in."""
+        return super().named(data_fingerprint).replace(":", "-")
 
     def read_fingerprint(self) -> str:
         """Return the fingerprint, the data read for it where there are any."""
@@ -159,9 +171,11 @@ class TaskExperiment(Experiment):
     def memory(self, device: str = "cpu", together: int = 1) -> int:
         """Return the bytes that a process needs."""
         config = self.config
-        n_inputs, n_outputs = SwingUp.n_inputs, SwingUp.n_outputs
         examples = 0
-        if not self.without_data:
+        if self.without_data:
+            task, _ = self.tasks()
+            n_inputs, n_outputs = task.n_inputs, task.n_outputs
+        else:
             n_train, n_test, shape, n_outputs = self.sizes()
             n_inputs = math.prod(shape)
             examples = (n_train + n_test) * n_inputs + config.population * n_test * n_outputs
@@ -257,9 +271,11 @@ class EvolutionRuns(TaskExperiment):
         for i, arm in enumerate(self.config.arms):
             rows = record.tables["generations"].query("run == @unit and arm == @arm")
             best = rows["best"].to_numpy(float)
-            apart = np.abs(best - again[f"history.{i}"][:, 0].numpy())
+            # Relative to the size of the returns, which tables hold to single precision.
+            apart = np.abs(best - again[f"history.{i}"][:, 0].numpy()) / np.maximum(1, abs(best))
             kept = record.tables["champions"].query("run == @unit and arm == @arm")
-            score = abs(float(kept["score"].iloc[0]) - float(again[f"score.{i}"]))
+            score = float(kept["score"].iloc[0])
+            score = abs(score - float(again[f"score.{i}"])) / max(1, abs(score))
             # Selection amplifies rounding: on another machine only the first generation is near.
             found.append((arm, "best of the first generation", float(apart[0]), False))
             found.append((arm, "best of all generations", float(apart.max()), True))
