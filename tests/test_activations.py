@@ -52,3 +52,8 @@ def test_activations_carry_no_gradient(make_network, make_examples):
 def test_batches_that_do_not_fit_are_refused(make_network, x, message):
     with pytest.raises(ValueError, match=message):
         activations(make_network((4, 5, 3)), x)
+
+
+def test_what_is_no_network_has_no_activations(make_examples):
+    with pytest.raises(TypeError, match="expected a Network; found 3"):
+        activations(3, make_examples(2, 2))

@@ -230,3 +230,36 @@ def test_maps_of_another_width_are_refused(make_network):
     for maps in ([], [Linear.of(torch.eye(2))]):
         with pytest.raises(ValueError, match=r"one map for each hidden layer of Network\(4-3-2\)"):
             mix(make_network((4, 3, 2)), maps)
+
+
+def test_what_is_no_network_or_has_other_outputs_is_told(make_network, make_examples):
+    theta, x = make_network((4, 5, 3), 0), make_examples(6, 4)
+    one = make_network((4, 5, 1), 1)
+    for given_ in ((theta, 3), (3, theta)):
+        with pytest.raises(TypeError, match="expected a Network; found 3"):
+            function_difference(*given_, x)
+    with pytest.raises(ValueError, match="expected networks with the same outputs"):
+        function_difference(theta, one, x)  # else one column would stand for three
+    with pytest.raises(TypeError, match="expected a Network; found 3"):
+        permute(3, [[0]])
+
+
+def test_soft_and_hard_layers_may_stand_in_one_alignment(make_network, make_examples):
+    a, b = make_network((4, 5, 6, 3), 0), make_network((4, 5, 6, 3), 1)
+    turn = Linear.of(torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator()))[0])
+    order = np.array([3, 1, 4, 0, 2])
+    # Neuron la[i] of a is the partner of lb[i] of b, in whatever order they are listed.
+    pairs = Matching(order[[2, 0, 1, 4, 3]], order)
+    for alignment in (Alignment("made", (pairs, turn)), Alignment("made", (turn,))):
+        with pytest.raises(ValueError, match=r"a soft map mixes neurons, .*; use apply"):
+            _ = alignment.lists_b
+    still, moved = Alignment("made", (pairs, turn)).apply(a, b)
+    partner = pairs.lb[np.argsort(pairs.la)]
+    expected = mix(b, [Selection(torch.as_tensor(partner)).linear(), turn])
+    assert same(still, a) and same(moved, expected) and not same(moved, b)
+    twice = Matching(np.array([0, 0, 1, 2, 3]), order)
+    with pytest.raises(ValueError, match="soft maps must leave a's neurons as they are"):
+        Alignment("made", (twice, turn)).apply(a, b)
+    wider = make_network((4, 5, 6, 2), 1)
+    with pytest.raises(ValueError, match="architecture"):
+        Alignment("made", (pairs, turn)).apply(a, wider)

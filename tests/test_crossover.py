@@ -18,6 +18,7 @@ from safecross import (
     crossover_curve,
     evaluate,
     interpolate,
+    stack,
 )
 from safecross.crossover import curve as crossover
 
@@ -237,3 +238,12 @@ def test_a_first_layer_gives_the_layers_of_its_parents(make_network, measured, w
 def test_an_unknown_softmax_is_refused(make_network, measured):
     with pytest.raises(ValueError, match="unknown softmax 'row'"):
         crossover_curve(*parents(make_network, (4, 5, 3)), *measured, softmax="row")
+
+
+def test_populations_of_two_sizes_and_other_alignments_are_told(make_network, make_examples):
+    many = [stack([make_network((4, 5, 3), seed) for seed in range(n)]) for n in (2, 3)]
+    with pytest.raises(ValueError, match="populations must be of one size to be mated; found"):
+        interpolate(*many, 0.5)
+    one, x = make_network((4, 5, 3), 0), make_examples(6, 4)
+    with pytest.raises(TypeError, match="expected an Alignment; found 'sc-pwc'"):
+        crossover_curve(one, one, x, [0] * 6, alignment="sc-pwc")

@@ -1,5 +1,6 @@
 """Populations: one frame for all, children, mutations, and a genetic algorithm that resumes."""
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
+from scipy.optimize import linear_sum_assignment
 
 from safecross import (
     METHODS,
@@ -29,6 +31,7 @@ from safecross.evolution.genetic import (
     advance,
     begin,
     champion,
+    draw,
     effective_rank,
 )
 from safecross.evolution.mating import (
@@ -290,6 +293,8 @@ def test_scrambling_at_a_rate_leaves_some_as_they_are(copies, x):
     assert 0.65 < float(kept) < 0.85
     with pytest.raises(ValueError, match=r"rate must be a number in \[0, 1\]; found 2"):
         scramble(copies, chance(), 2)
+    with pytest.raises(ValueError, match="must be a population of at least one network"):
+        scramble(copies[0], chance())
 
 
 def test_the_medoid_is_the_member_that_others_resemble(make_network, x):
@@ -299,6 +304,25 @@ def test_the_medoid_is_the_member_that_others_resemble(make_network, x):
     assert medoid(members, x) in (1, 2, 4)
     assert align_population(members, x, reference="medoid").reference in (1, 2, 4)
     assert medoid(stack([strangers[0], twins[0], strangers[0]]), x) != 1
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_medoid_is_that_of_all_pairs_written_out(make_network, x, activation):
+    found = set()
+    for first in range(0, 60, 5):
+        members = stack([make_network(WIDTHS, first + i) for i in range(5)])
+        total = np.zeros(5)
+        for layer in hidden_layers(members, x, activation):
+            for i, j in itertools.permutations(range(5), 2):
+                p = layer.shape[-1]
+                both = torch.cat([layer[i], layer[j]], dim=1).double().numpy()
+                with np.errstate(invalid="ignore"):
+                    alike = np.nan_to_num(np.corrcoef(both, rowvar=False)[:p, p:])
+                alike = abs(alike) if activation == "tanh" else alike
+                total[i] += alike[linear_sum_assignment(-alike)].mean()
+        assert medoid(members, x, activation) == total.argmax()
+        found.add(int(total.argmax()))
+    assert len(found) >= 4
 
 
 @pytest.mark.parametrize("reference", [5, -1, "best", 1.0, True])
@@ -415,6 +439,15 @@ def test_each_recombination_takes_what_it_says(members):
     assert len(set(torch.cat(shares["neuron"]).tolist())) > 3
 
 
+def test_a_subset_may_be_any_neurons(members):
+    a, b = members[:1], members[1:2]
+    taken = set()
+    for seed in range(40):
+        child = recombined(a, b, "subset", 0.25, chance(seed))
+        taken |= set((child.biases[0] == b.biases[0])[0].nonzero().flatten().tolist())
+    assert taken == set(range(9))
+
+
 def test_an_arc_keeps_the_length_that_a_line_loses(members):
     a, b = members, members[[1, 2, 3, 4, 0]]
     lengths = [
@@ -495,6 +528,16 @@ def test_sensitivity_is_that_of_finite_differences(members, x, kind):
         slopes = (ends[0] - ends[1]) / (2 * step)
         expected = (slopes.abs() if kind == "abs" else slopes).mean(0).norm()
         assert float(found[place][index]) == pytest.approx(float(expected), rel=1e-5, abs=1e-8)
+
+
+def test_safe_noise_is_divided_by_the_sensitivity(members, x):
+    child = mutate_safely(members, x, 0.2, chance(4), by="abs", floor=0.05)
+    rng = chance(4)
+    parts = [(*n.weights, *n.biases) for n in (members, child)]
+    noise = [torch.randn(part.shape, generator=rng) for part in parts[0]]
+    for before, after, e, s in zip(*parts, noise, sensitivity(members, x, "abs"), strict=True):
+        step = 0.2 * e / torch.where(s == 0, 1.0, s.clamp(min=0.05))
+        assert torch.allclose(after - before, step, atol=1e-5)
 
 
 def test_only_absolute_effects_do_not_cancel():
@@ -679,6 +722,81 @@ def test_a_run_goes_on_from_any_generation_to_the_same_bits(word):
     assert not same(evolved(arm, 5, seed=1).members, whole.members)
 
 
+def drawn_from(seed: int, generation: int) -> torch.Generator:
+    """The chance of a generation, as published records have it."""
+    word = np.random.SeedSequence([seed, 1, generation]).generate_state(1, np.uint64)[0]
+    return chance(int(word) // 2)
+
+
+class Known:
+    """A task of known fitness, which tells with what chance it was asked."""
+
+    n_inputs, n_outputs = 5, 1
+
+    def __init__(self, fitness: list[float]):
+        self.fitness, self.seeds = torch.tensor(fitness, dtype=torch.float64), []
+        self.seen = torch.randn(40, 5, generator=chance(8))
+
+    def __call__(self, population: Network, rng: torch.Generator) -> Evaluation:
+        self.seeds.append(rng.initial_seed())
+        return Evaluation(self.fitness[: population.batch_shape[0]], self.seen, 7)
+
+
+def test_two_generations_are_those_written_out_step_by_step():
+    task, setting, seed = Known([0.1, 0.9, 0.3, 0.7, 0.2, 0.5]), Setting((8, 7), 6, 3, 16), 3
+    arm = parse_arm("sc-pwc/neuron:sigma=0.1,scramble=0.5")
+    state = begin(task, setting, seed)
+    seeds = np.random.SeedSequence([3, 0]).generate_state(6, np.uint32).tolist()
+    members, founders = initialise([5, 8, 7, 1], seeds), torch.arange(6)
+    assert same(state.members, members, rtol=0, atol=0) and state.history.shape == (0, 6)
+    for generation in (1, 2):
+        state = advance(task, arm, setting, seed, state)
+        rng = drawn_from(seed, generation)
+        assert task.seeds[-1] == rng.initial_seed()
+        best = torch.tensor([1, 3, 5])
+        met = task.seen[torch.randint(40, (16,), generator=rng)]
+        first, second = draw(3, 5, rng)
+        sides = [scramble(members[best[i]], rng, 0.5) for i in (first, second)]
+        others, moved = partners(*sides, met)
+        children = mutate(recombined(sides[0], others, "neuron", arm.t, rng), 0.1, rng)
+        row = [0.9, 0.45, len(set(founders[best].tolist())), moved]
+        row += [effective_rank(members[best]), 7.0 * generation]
+        assert state.history[-1].tolist() == pytest.approx(row) and 0 < moved < 1
+        founders = torch.cat([founders[best[:1]], founders[best[first]]])
+        assert torch.equal(state.founders, founders)
+        assert same(state.members[:1], members[best[:1]], rtol=0, atol=0)
+        assert same(state.members[1:], children, rtol=0, atol=0)
+        members = state.members
+
+
+def test_no_crossover_moves_no_neuron():
+    assert evolved(parse_arm("mutation"), 1).history[0, 3] == 0
+    assert partners(initialise([5, 2], [0, 1]), initialise([5, 2], [2, 3]), None, "naive")[1] == 0
+
+
+def test_a_champion_is_chosen_and_measured_with_chance_of_their_own():
+    task, held_out = Known([0.1, 0.9, 0.3, 0.7]), Known([0.25])
+    state = begin(task, Setting((8,), 4, 2), 5)
+    network, score = champion(task, held_out, 5, state)
+    assert score == 0.25 and same(network, state.members[1], rtol=0, atol=0)
+    assert task.seeds == [drawn_from(5, 1).initial_seed()]
+    assert held_out.seeds == [drawn_from(5, 2**32 - 1).initial_seed()]
+    champion(task, held_out, 5, advance(task, parse_arm("mutation"), Setting((8,), 4, 2), 5, state))
+    assert task.seeds[-1] == drawn_from(5, 2).initial_seed()
+
+
+def test_parents_are_two_and_all_pairs_come_up():
+    first, second = draw(4, 2000, chance())
+    count = torch.bincount(4 * first + second, minlength=16).view(4, 4)
+    assert (count.diagonal() == 0).all() and (count + 200 * torch.eye(4) > 120).all()
+    # The second is as many places after the first as was drawn.
+    rng = chance()
+    again = torch.randint(4, (2000,), generator=rng)
+    assert torch.equal(second, (again + 1 + torch.randint(3, (2000,), generator=rng)) % 4)
+    with pytest.raises(ValueError, match="parents must be a whole number >= 2; found 1"):
+        draw(1, 5, chance())
+
+
 def test_arms_start_from_the_same_members_and_episodes():
     one, other = evolved(parse_arm("mutation"), 1), evolved(parse_arm("naive/neuron"), 1)
     assert torch.equal(one.history[0, :3], other.history[0, :3])
@@ -764,6 +882,11 @@ def test_bad_arms_are_told(word, message):
 def test_bad_settings_are_told(change, message):
     with pytest.raises(ValueError, match=message):
         Setting(**({"hidden": (8,), "population": 10, "parents": 4, "align_n": 20} | change))
+
+
+def test_settings_are_those_of_the_book():
+    assert Setting() == Setting((64, 64), 64, 13, 128)
+    assert Setting((8,), 2, 2, 2).align_n == 2
 
 
 def test_a_state_of_another_size_is_told():

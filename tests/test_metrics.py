@@ -149,3 +149,9 @@ def test_the_softmax_of_the_notebook_clips_shares_of_1_too():
 def test_labels_of_a_population_are_held_against_the_classes():
     with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\); found 3 to 3"):
         accuracy(torch.zeros(2, 9, 3), [3] * 9)
+
+
+@pytest.mark.parametrize("theta", [3, None, "mlp"])
+def test_what_cannot_be_called_is_no_network(theta):
+    with pytest.raises(TypeError, match="expected a Network; found"):
+        evaluate(theta, [[1.0, 2.0]], [0])

@@ -14,6 +14,7 @@ from safecross.modules.findings import (
     orders,
     shares,
 )
+from safecross.runs import record_name
 
 
 def made(make_record, **accuracy):
@@ -73,8 +74,9 @@ def test_shares_are_of_what_naive_crossover_loses(make_record):
 
 
 def test_published_networks_face_the_operators_of_the_paper():
-    assert module_configs() == list(MODULES.values())
-    for config in module_configs():
+    assert module_configs()[:-2] == list(MODULES.values())
+    assert record_name(module_configs()[-1]) == "cifar10-24c2ca44855d"  # the first three
+    for config in MODULES.values():
         named = {parse_operator(split_after(operator)[0])[0] for operator in config.operators}
         assert named == {"naive", "sc-pwc-greedy", "sc-cca", "sc-pwc"}
         norms = any(operator.endswith("+reestimate") for operator in config.operators)

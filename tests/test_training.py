@@ -235,6 +235,7 @@ def test_examples_that_do_not_fit_are_refused(data, x, message):
         ({"learning_rate": math.inf}, "learning_rate must be positive and finite; found inf"),
         ({"products": torch.float16}, "products must be torch.float32 or torch.bfloat16"),
         ({"n_classes": 2}, r"labels must lie in \[0, 2\); found 0 to 2"),
+        ({"n_classes": -1}, "n_classes must be a whole number >= 0; found -1"),
         ({"n_classes": 0}, r"labels must lie in \[0, 0\); found 0 to 2"),
         ({"hidden": (8, 0)}, "each width must be a whole number >= 1; found 0"),
         ({"seed": []}, "a population needs at least one network"),
