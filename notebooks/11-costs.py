@@ -207,7 +207,8 @@ peers = measured[measured["group"] == "peers"].rename(columns={"what": "label"})
 plots.show(
     plots.forest({"": peers}, "times as fast", 1.0, log=True),
     f"How many times as fast the package is as what one would otherwise take, one thread: median of "
-    f"several turns with lowest and highest; {where}. Right of the line is faster.",
+    f"several turns with lowest and highest; {where}. Right of the line is faster."
+    + "".join(f" Left out: {reason}." for reason in benchmark["failed"]),
     "Points on a logarithmic axis, one for each comparison; most lie right of 1.",
     name="peers",
 )

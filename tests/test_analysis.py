@@ -15,6 +15,7 @@ from safecross.runs.analysis import (
     count_text,
     exponent,
     heights,
+    holm,
     interval,
     join,
     pair_totals,
@@ -356,3 +357,7 @@ def test_a_height_is_a_loss_above_its_own_parents(make_record):
     np.testing.assert_allclose(found["naive"], [0.2, 0.1])
     np.testing.assert_allclose(found["sc-pwc"], [0.0, -0.2])
     np.testing.assert_allclose(heights(record, 1.0)["naive"], 0.0, atol=1e-12)
+
+
+def test_no_adjusted_p_is_above_1():
+    assert holm([0.9, 0.8]).tolist() == [1, 1]

@@ -530,7 +530,7 @@ def test_the_level_is_a_probability(views, level):
 
 
 def test_options_are_checked_without_data():
-    check_cca_options(directions=0.9, ridge=0.0, widest=4)
+    check_cca_options(directions=0.9, ridge=0.0, widest=4, tolerance=0)
     with pytest.raises(ValueError, match=r"in \[1, 4\]; found 5"):
         check_cca_options(directions=5, widest=4)
     with pytest.raises(ValueError, match="ridge must be finite and >= 0; found True"):

@@ -228,7 +228,8 @@ def test_the_table_holds_the_claims_that_have_a_record(build):
     (counted,) = table[table["published"] == "203"]["ours"]
     assert counted.startswith("203.0 [203.0, 203.0]")
     assert set(table["verdict"]) <= set(VERDICTS)
-    assert judge_claims({}).empty
+    empty = judge_claims({})
+    assert empty.empty and list(empty) == list(table)
 
 
 def test_a_child_is_held_against_the_better_parent_at_its_best_t(make_record):

@@ -599,6 +599,31 @@ def test_the_family_has_twelve_comparisons(sigmas):
         assert (one.recombine, one.scramble) == (other.recombine, other.scramble)
 
 
+def test_tasks_of_a_library_are_known_without_it(monkeypatch):
+    config = findings.task_tuning_config("Pendulum")
+    assert record_name(config) == "gymnax-Pendulum-v1-a26f1e2b1ac4"
+    found = findings.tuned(load_or_run(config))  # published: gymnax is not asked for
+    tried = {parse_arm(arm).sigma for arm in config.arms}
+    assert set(found.values()) <= tried == set(findings.SIGMAS)
+    main = findings.task_config("Pendulum", found)
+    assert main.n_runs == 30 and main.seed != config.seed
+    assert sum(parse_arm(arm).related for arm in main.arms) == 2
+    assert {arm.partition(":")[0] for arm in main.arms} == set(found)
+    kinds = findings.arm_families(_Record(main, champions=_scores(main, lambda r, arm: r)))
+    assert kinds["question"].str.partition(",")[0].value_counts().to_dict() == {
+        "aligned or not": 2,
+        "crossover or not": 5,
+        "relatives left alone": 2,
+    }
+    # A fraction of the environment's name is another task, and has another record.
+    other = config.replace(dataset="gymnax:Acrobot-v1")
+    assert record_name(other).startswith("gymnax-Acrobot-v1-")
+    assert experiment_of(other).fingerprint != experiment_of(config).fingerprint
+    monkeypatch.setitem(sys.modules, "gymnax", None)
+    with pytest.raises(ImportError, match=r"safecross\[evolution\]"):
+        experiment_of(other).tasks()
+
+
 def test_families_of_the_other_experiments(runs, averaging):
     record = run(averaging.replace(n_runs=2), workers=1)
     found = findings.averaging_family(record)
@@ -704,7 +729,7 @@ def test_safe_mutation_and_safe_crossover_meet_two_by_two():
 
 def test_the_configs_of_the_book():
     configs = findings.population_configs()
-    assert len({c.hash() for c in configs}) == len(configs) == 13
+    assert len({c.hash() for c in configs}) == len(configs) == 15
     assert configs[0] == findings.tuning_config()
     assert set(findings.tuned(load_or_run(configs[0])).values()) <= set(findings.SIGMAS)
     merging = findings.merging_configs(findings.tuned(load_or_run(configs[0])))

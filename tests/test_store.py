@@ -14,9 +14,12 @@ from safecross.store import (
     StoreError,
     file_hash,
     load_json,
+    load_sealed,
     load_tensors,
     save_json,
     save_tensors,
+    sealed,
+    sweep,
     write_atomically,
 )
 
@@ -243,3 +246,25 @@ def test_the_order_of_metadata_does_not_matter(tmp_path):
 def test_a_file_that_is_not_there_is_said_not_to_be_there(tmp_path):
     with pytest.raises(DamagedFile, match=r"nowhere: .*; there is no such file"):
         load_tensors(tmp_path / "nowhere")
+
+
+def test_a_sealed_file_is_as_it_was_written(tmp_path):
+    path = tmp_path / "one.json"
+    save_json(path, sealed({"a": 1}))
+    assert load_sealed(path)["a"] == 1
+    for content in ({"a": 1}, {**load_json(path), "a": 2}, [1, 2], "text", None):
+        save_json(path, content)
+        with pytest.raises(DamagedFile, match="its content is not what its SHA-256"):
+            load_sealed(path)
+
+
+def test_a_file_that_is_being_written_is_not_swept(tmp_path):
+    def write(temporary: Path) -> None:
+        left = tmp_path / ".two.txt.abc.tmp"
+        left.touch()
+        sweep(tmp_path)
+        assert temporary.exists() and not left.exists()
+        temporary.write_text("whole")
+
+    write_atomically(tmp_path / "one.txt", write)
+    assert [p.name for p in tmp_path.iterdir()] == ["one.txt"]

@@ -20,6 +20,7 @@ from safecross.networks.training import (
     _adam,
     _gradient,
     _minibatches,
+    descend,
     training_operations,
 )
 
@@ -275,3 +276,9 @@ def test_a_trainer_goes_on_from_other_networks(make_examples):
         trainer.epoch(0)
         ends.append(trainer.network.weights[0])
     assert torch.equal(ends[1], trained.weights[0]) and not torch.equal(ends[0], ends[1])
+
+
+@pytest.mark.parametrize("rate", [0, -1.0, math.inf, math.nan])
+def test_descent_needs_a_finite_step(rate):
+    with pytest.raises(ValueError, match="learning_rate must be positive and finite; found"):
+        descend([torch.tensor(3.0)], lambda parts: parts[0] ** 2, 1, rate)

@@ -1,13 +1,18 @@
 """Tasks of gymnax: what a compiled batch finds is what its environment says step by step."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from safecross import initialise
+from safecross.evolution import batched
 from safecross.evolution.arms import Arm
-from safecross.evolution.batched import Gymnax
+from safecross.evolution.batched import GYMNAX, Gymnax, environment
 from safecross.evolution.genetic import Setting, advance, begin
+from safecross.evolution.runs import EvolutionConfig
+from safecross.runs import run, verify
 
 pytestmark = pytest.mark.plugins
 
@@ -89,3 +94,26 @@ def test_what_is_no_task_is_told(options, message):
 def test_networks_of_other_inputs_are_refused():
     with pytest.raises(ValueError, match=r"Pendulum-v1 has 3 inputs; found Network\(4-1"):
         Gymnax("Pendulum-v1", 1, 5)(initialise((4, 1), [0]), chance())
+
+
+def test_an_experiment_on_a_task_verifies_to_the_table_s_precision(tmp_path, monkeypatch):
+    monkeypatch.setenv("SAFECROSS_RUNS", str(tmp_path))
+    arms = ("mutation", "sc-pwc/neuron:related=true")
+    config = EvolutionConfig(
+        "gymnax:Pendulum-v1", arms, 2, 3, population=8, parents=3, hidden=(8,), episodes=2
+    )
+    record = run(config, workers=1)
+    assert record.name.startswith("gymnax-Pendulum-v1-")
+    assert verify(record, n_pairs=2, tolerance=1e-6)["ok"].all()
+    steps = record.tables["generations"].groupby("generation")["steps"].unique()
+    assert [s.tolist() for s in steps] == [[3200 * (g + 1)] for g in range(3)]
+    champions = record.tables["champions"]
+    spoiled = replace(record, tables=record.tables | {"champions": champions.assign(score=0.0)})
+    assert not verify(spoiled, n_pairs=2, tolerance=1e-6)["ok"].all()
+
+
+def test_another_version_s_environments_are_not_taken_for_these(monkeypatch):
+    monkeypatch.setattr(batched, "VERSION", "0.0.8")
+    environment.cache_clear()
+    with pytest.raises(ValueError, match=r"expected gymnax 0.0.8, which gymnax:Pendulum-v1 is of"):
+        environment(f"{GYMNAX}Pendulum-v1", 2)

@@ -144,6 +144,51 @@ def _(found: Published) -> str:
     )
 
 
+@finding("populations-tasks")
+def _(found: Published) -> str:
+    parts = []
+    for task in rules.TASKS:
+        sigmas = rules.tuned(found.load(rules.task_tuning_config(task)))
+        record = found.load(rules.task_config(task, sigmas))
+        steps = record.tables["generations"].groupby(["run", "arm"])["steps"].max()
+        must(steps.nunique() == 1, "every arm of every run took as many steps")
+        scores = rules.champions(record).mean().rename(_plainly)
+        table = rules.arm_families(record)
+        aligned = table[table["question"].str.startswith("aligned")]
+        must((aligned["verdict"] == "lower").all(), "alignment lowers the returns")
+        kept = table[table["question"] == "relatives left alone"]
+        must((kept["verdict"] == "higher").all(), "leaving relatives alone raises them")
+        words = {
+            verdict: " and ".join(_plainly(word) for word in rows["first"])
+            for verdict, rows in table[table["question"] == "crossover or not"].groupby("verdict")
+        }
+        must(words["higher"] == "naive/neuron", "unaligned neurons gain by crossover, only they")
+        ends = [
+            arm for arm, sigma in sigmas.items() if sigma in (rules.SIGMAS[0], rules.SIGMAS[-1])
+        ]
+        parts.append(
+            f"On {task}, where 0 is the most there is, champions of mutation alone return "
+            f"{scores['mutation']:.0f}. Crossing whole neurons over returns {scores['naive/neuron']:.0f} unaligned, "
+            f"{scores['sc-pwc/neuron']:.0f} aligned, and {scores['sc-pwc/neuron, relatives left alone']:.0f} if "
+            "relatives are left as they are. By the rule, which was fixed before, aligned crossover is lower than "
+            f"unaligned, of neurons and of means, and leaving relatives alone raises both. Beside mutation alone, {words['higher']} is "
+            f"higher, {words['lower']} are lower, and {words['no difference']} are no different. All arms took "
+            "the same number of steps. "
+            + f"The step size chosen for {' and '.join(ends)} is the least or the largest that was tried."
+            * bool(ends)
+        )
+    return (
+        "## On a task of a library too, alignment harms relatives, and crossover without it helps\n\n"
+        + " ".join(parts)
+    )
+
+
+def _plainly(word: str) -> str:
+    """Return an arm in words, without its step size."""
+    name, _, options = word.partition(":")
+    return name + ", relatives left alone" * ("related=true" in options)
+
+
 @finding("populations-safe")
 def _(found: Published) -> str:
     names = list(rules.SAFE_LAYERS)
