@@ -600,6 +600,7 @@ def test_the_family_has_twelve_comparisons(sigmas):
 
 
 def test_tasks_of_a_library_are_known_without_it(monkeypatch):
+    assert findings.TASKS == {"Pendulum": "gymnax:Pendulum-v1"}
     config = findings.task_tuning_config("Pendulum")
     assert record_name(config) == "gymnax-Pendulum-v1-a26f1e2b1ac4"
     found = findings.tuned(load_or_run(config))  # published: gymnax is not asked for
@@ -615,7 +616,7 @@ def test_tasks_of_a_library_are_known_without_it(monkeypatch):
         "crossover or not": 5,
         "relatives left alone": 2,
     }
-    # A fraction of the environment's name is another task, and has another record.
+    # Another environment is another task, and has another record.
     other = config.replace(dataset="gymnax:Acrobot-v1")
     assert record_name(other).startswith("gymnax-Acrobot-v1-")
     assert experiment_of(other).fingerprint != experiment_of(config).fingerprint
