@@ -36,7 +36,7 @@ import pandas as pd
 from safecross.book import plots
 from safecross.book.results import say_where
 from safecross.modules.config import REESTIMATED
-from safecross.modules.findings import MODULES, methods_config, orders, shares
+from safecross.modules.findings import MODULES, field_config, orders, shares
 from safecross.runs import load_or_run
 from safecross.runs.analysis import interval
 
@@ -205,13 +205,13 @@ plots.table(
 # <!-- finding modules-methods -->
 # ## No method of the field is ahead of SC-PwC in every pair of convolutional networks
 #
-# All renew the batch norms' statistics. Halfway, over 3 of the pairs, they reach 79.4% (cca-merge), 79.2% (sc-pwc), 79.2% (hard-cca), 79.2% (ot), 78.2% (zipit), 77.6% (weight-matching), 76.6% (montana-davis); the parents 86.5%. The question to each was fixed before: is sc-pwc's child more accurate? It is more accurate in every pair than montana-davis, zipit, weight-matching. It has the very accuracy of hard-cca. Undecided: ot, cca-merge. Three pairs that agree do so by chance in 1 of 4 cases.
+# All renew the batch norms' statistics. Halfway, over 3 of the pairs, they reach 79.4% (cca-merge), 79.2% (sc-pwc), 79.2% (hard-cca), 79.2% (ot), 78.2% (zipit), 77.6% (weight-matching), 76.6% (montana-davis); the parents 86.5%. The question to each was fixed before: is sc-pwc's child more accurate? It is in every pair, against montana-davis and zipit and weight-matching. Its accuracies are exactly those of hard-cca. Undecided, against ot and cca-merge. So few pairs that agree do so by chance in 1 of 4 cases.
 # <!-- /finding -->
 #
 # [Chapter 17](17-methods.ipynb) explains the methods and compares all of them on networks without norms.
 
 # %% tags=["hide-input"]
-field = load_or_run(methods_config())
+field = load_or_run(field_config())
 accuracies = field.at(0.5, "accuracy")
 rows = [
     (

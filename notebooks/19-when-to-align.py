@@ -216,12 +216,12 @@ plots.table(
 # <!-- finding populations-tasks -->
 # ## On a task of a library too, alignment harms relatives, and crossover without it helps
 #
-# On Pendulum, where 0 is the most there is, champions of mutation alone return -335. Crossing whole neurons over returns -225 unaligned, -585 aligned, and -395 if relatives are left as they are. By the rule, which was fixed before, aligned crossover is lower than unaligned, of neurons and of means, and leaving relatives alone raises both. Beside mutation alone, naive/neuron is higher, sc-pwc/neuron and sc-pwc/arithmetic are lower, and naive/layer and naive/arithmetic are no different. All arms took the same number of steps. The step size chosen for sc-pwc/arithmetic is the least or the largest that was tried.
+# On Pendulum, where 0 is the most there is, champions of mutation alone return -335. Crossing whole neurons over returns -225 unaligned, -585 aligned, and -395 if relatives are left as they are. By the rule, which was fixed before, aligned crossover is lower than unaligned, of neurons and of means, and leaving relatives alone raises both. Against mutation alone, naive/neuron is higher, sc-pwc/neuron and sc-pwc/arithmetic are lower, and naive/layer and naive/arithmetic are no different. All arms took the same number of steps. The step size chosen for sc-pwc/arithmetic is the least or the largest that was tried.
 # <!-- /finding -->
 #
 # The genetic algorithm is the one above, in an environment of gymnax: 64 members with two hidden layers of 64 neurons, 80
 # generations, 30 runs of each arm, nothing scrambled. Each arm's step size was chosen on three other seeds out of the same
-# four. Returns below 0 have no size that a gain could be a share of, so the map has none of them.
+# four. An arm is named by its method and what it crosses over: `naive/layer` takes whole layers, unaligned. Returns below 0 have no size that a gain could be a share of, so the map has none of them.
 
 # %% tags=["hide-input"]
 for task in rules.TASKS:

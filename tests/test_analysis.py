@@ -287,7 +287,7 @@ def test_records_of_other_pairs_are_not_joined(make_record):
 
 def test_quality_is_a_share_of_what_is_lost_and_cost_counts_what_is_needed(make_record):
     accuracy = {"naive": 0.5, "weight-matching": 0.7, "sc-pwc": 0.6, "sc-cca": 0.85, "random": 0.4}
-    accuracy["sc-pwc+repair"] = 0.9
+    accuracy |= {"sc-pwc+repair": 0.9, "ot:cost=weights": 0.65}
     seconds = {f"align {name}": 1.0 for name in accuracy} | {
         "align naive": 0.5,
         "align random": 0.75,
@@ -308,10 +308,11 @@ def test_quality_is_a_share_of_what_is_lost_and_cost_counts_what_is_needed(make_
             "sc-cca": 71.0,
             "random": 0.75,
             "sc-pwc+repair": 31.0 + 9 / 3,
+            "ot:cost=weights": 1.0,  # which looks at no activations, as ot by default does
         }
     )
     assert found.index[found["front"]].tolist() == ["naive", "weight-matching", "sc-pwc+repair"]
-    assert found.loc["weight-matching", "needs"] == "weights"
+    assert (found.loc[["weight-matching", "ot:cost=weights"], "needs"] == "weights").all()
 
 
 def test_a_prediction_holds_one_more_observation():

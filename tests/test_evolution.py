@@ -769,6 +769,12 @@ def test_two_generations_are_those_written_out_step_by_step():
         members = state.members
 
 
+def test_of_equally_good_members_the_first_are_taken():
+    task, setting = Known([0.5] * 60 + [0.6] * 2), Setting((4,), 62, 5)
+    state = advance(task, parse_arm("mutation"), setting, 0, begin(task, setting, 0))
+    assert state.founders[0] == 60 and set(state.founders.tolist()) == {60, 61, 0, 1, 2}
+
+
 def test_no_crossover_moves_no_neuron():
     assert evolved(parse_arm("mutation"), 1).history[0, 3] == 0
     assert partners(initialise([5, 2], [0, 1]), initialise([5, 2], [2, 3]), None, "naive")[1] == 0

@@ -9,12 +9,13 @@ from safecross.alignment.spelling import parse_operator, split_after
 from safecross.modules.findings import (
     ANSWERS,
     MODULES,
+    field_config,
     module_configs,
     order,
     orders,
     shares,
 )
-from safecross.runs import record_name
+from safecross.runs import load_or_run, record_name
 
 
 def made(make_record, **accuracy):
@@ -81,3 +82,17 @@ def test_published_networks_face_the_operators_of_the_paper():
         assert named == {"naive", "sc-pwc-greedy", "sc-cca", "sc-pwc"}
         norms = any(operator.endswith("+reestimate") for operator in config.operators)
         assert norms == config.architecture.startswith(("vgg", "resnet"))
+
+
+def test_all_records_of_the_convolutional_network_are_of_the_same_pairs():
+    assert (
+        record_name(field_config()) == "cifar10-7c6fb1523474" and field_config() in module_configs()
+    )
+    ten, three = (load_or_run(c) for c in (MODULES["vgg7 on CIFAR-10"], module_configs()[-1]))
+    field = load_or_run(field_config())
+    first = ten.curves[ten.curves["pair"] < 3].reset_index(drop=True)
+    pd.testing.assert_frame_equal(first, three.curves.reset_index(drop=True))
+    both = first.merge(field.curves, on=["pair", "operator", "t"], suffixes=("", " again"))
+    assert set(both["operator"]) == {"sc-pwc+reestimate"} and len(both) == 3 * 3
+    assert (both["loss"] == both["loss again"]).all()
+    assert all(operator.endswith("+reestimate") for operator in field.config.operators)

@@ -419,6 +419,9 @@ def test_a_new_operator_is_one_function_and_one_entry(monkeypatch, make_network,
 
     theta, x = make_network((4, 3, 2)), make_examples(5, 4)
     assert "reverse" not in OPERATORS  # which is the paper's
+    others = [name for name in METHODS if name not in OPERATORS]
+    assert list(METHODS) == [*OPERATORS, *sorted(others)]
+    assert list(registry.METHODS) == [*OPERATORS, *sorted([*others, "reverse"])]
     assert parse_operator("reverse:twice=true") == ("reverse", {"twice": True})
     assert Reverse(twice=True).spelling == "reverse:twice=true"
     assert align(theta, theta, operator=Reverse()).lists_b[0].tolist() == [2, 1, 0]

@@ -13,7 +13,7 @@ __all__ = [
     "ANSWERS",
     "MODULES",
     "Order",
-    "methods_config",
+    "field_config",
     "module_configs",
     "order",
     "orders",
@@ -59,7 +59,7 @@ _OF_THE_FIELD = (
 )
 
 
-def methods_config() -> ModuleConfig:
+def field_config() -> ModuleConfig:
     """Return the experiment with methods of the field on convolutional networks.
 
     Each renews the statistics of the batch norms. The question to each is that of `order`: is
@@ -73,11 +73,11 @@ def methods_config() -> ModuleConfig:
 def module_configs() -> list[ModuleConfig]:
     """Return the configs of the published records of modules.
 
-    Besides `MODULES` and `methods_config` there is the first one on CIFAR-10, of three pairs.
+    Besides `MODULES` and `field_config` there is the first one on CIFAR-10, of three pairs.
     """
     return [
         *MODULES.values(),
-        methods_config(),
+        field_config(),
         MODULES["vgg7 on CIFAR-10"].replace(n_pairs=3),
     ]
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...alignment.spelling import parse_operator
 from ...modules.config import REESTIMATED
-from ...modules.findings import MODULES, methods_config, order, shares
+from ...modules.findings import MODULES, field_config, order, shares
 from ...modules.table import load_peers, load_table
 from ...replication import paper
 from ...replication.others import REPAIR_ROWS, repair_config, repair_table
@@ -180,7 +180,7 @@ def _(found: Published) -> str:
 
 @finding("modules-methods")
 def _(found: Published) -> str:
-    record = found.load(methods_config())
+    record = found.load(field_config())
     first, *others = record.config.operators
     answers = {name: order(record, first, name).answer for name in others}
     named = {operator: operator.removesuffix(REESTIMATED) for operator in record.config.operators}
@@ -191,11 +191,11 @@ def _(found: Published) -> str:
     alike = [named[one] for one in others if (values[one] == values[first]).all()]
     open_ = [named[o] for o, a in answers.items() if a == "undecided" and named[o] not in alike]
     parts = [
-        f"{words} {', '.join(names)}"
+        f"{words} {' and '.join(names)}"
         for words, names in (
-            ("It is more accurate in every pair than", behind),
-            ("It has the very accuracy of", alike),
-            ("Undecided:", open_),
+            ("It is in every pair, against", behind),
+            ("Its accuracies are exactly those of", alike),
+            ("Undecided, against", open_),
         )
         if names
     ]
@@ -205,7 +205,8 @@ def _(found: Published) -> str:
         f"All renew the batch norms' statistics. Halfway, over {record.config.n_pairs} of the pairs, they reach "
         + ", ".join(f"{value:.1%} ({name})" for value, name in means)
         + f"; the parents {parents_of(record, 'accuracy'):.1%}. The question to each was fixed before: is "
-        f"sc-pwc's child more accurate? {'. '.join(parts)}. Three pairs that agree do so by chance in 1 of 4 cases."
+        f"sc-pwc's child more accurate? {'. '.join(parts)}. So few pairs that agree do so by chance in 1 "
+        f"of {2 ** (record.config.n_pairs - 1)} cases."
     )
 
 

@@ -171,7 +171,7 @@ def _(found: Published) -> str:
             f"{scores['mutation']:.0f}. Crossing whole neurons over returns {scores['naive/neuron']:.0f} unaligned, "
             f"{scores['sc-pwc/neuron']:.0f} aligned, and {scores['sc-pwc/neuron, relatives left alone']:.0f} if "
             "relatives are left as they are. By the rule, which was fixed before, aligned crossover is lower than "
-            f"unaligned, of neurons and of means, and leaving relatives alone raises both. Beside mutation alone, {words['higher']} is "
+            f"unaligned, of neurons and of means, and leaving relatives alone raises both. Against mutation alone, {words['higher']} is "
             f"higher, {words['lower']} are lower, and {words['no difference']} are no different. All arms took "
             "the same number of steps. "
             + f"The step size chosen for {' and '.join(ends)} is the least or the largest that was tried."
