@@ -169,10 +169,22 @@ def test_profiles_are_read_and_mistakes_in_them_named(two_chapters):
     assert load_profile(folder / "bare.yaml").chapters == {}
     with pytest.raises(BookError, match="no profile 'quik'; did you mean 'quick'"):
         load_profile("quik", two_chapters)
-    for text in ("colour: red\n", "common: [seed]\n", "chapters: {01-one: 3}\n", "a: [\n"):
+    wrong = ("colour: red\n", "common: [seed]\n", "chapters: {01-one: 3}\n", "a: [\n", "", "7\n")
+    for text in wrong:
         (folder / "bad.yaml").write_text(text)
         with pytest.raises(BookError, match=r"bad\.yaml"):
             load_profile("bad", two_chapters)
+
+
+def test_an_edited_profile_says_its_new_checksum(two_chapters):
+    path = two_chapters / "book" / "profiles" / "mine.yaml"
+    path.write_text("sha256: 0\ncommon: {seed: 3}\n")
+    with pytest.raises(
+        BookError, match=r"mine\.yaml .* If you edited it, write [0-9a-f]{64}"
+    ) as error:
+        load_profile("mine", two_chapters)
+    path.write_text(f"sha256: {str(error.value).split()[-2]}\n# A remark.\ncommon: {{seed: 3}}\n")
+    assert load_profile("mine", two_chapters).common == {"seed": 3}
 
 
 # execution

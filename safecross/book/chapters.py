@@ -15,6 +15,8 @@ import nbformat
 import yaml
 from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 
+from ..store import sealed
+
 Value = str | int | float | bool
 
 CHAPTERS = "[0-9][0-9]-*.ipynb"
@@ -94,7 +96,8 @@ def load_profile(name: str | Path, root: Path | None = None) -> Profile:
     Raises
     ------
     BookError
-        If there is no such profile, or it is not laid out as a profile.
+        If there is no such profile, it is not laid out as a profile, or its content is not what
+        the key ``sha256`` in it says; a profile of one's own needs no such key.
     """
     folder = project_root(root) / "book" / "profiles"
     path = Path(name) if str(name).endswith(".yaml") else folder / f"{name}.yaml"
@@ -102,7 +105,13 @@ def load_profile(name: str | Path, root: Path | None = None) -> Profile:
         known = [p.stem for p in folder.glob("*.yaml")]
         raise BookError(_unknown("profile", str(name), known, "There are"))
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError(f"expected `description`, `common`, `chapters`; found {content!r:.60}")
+        if "sha256" in content and (found := sealed(content)["sha256"]) != content.pop("sha256"):
+            raise ValueError(
+                f"its content is not what its SHA-256 says. If you edited it, write {found} there"
+            )
         profile = Profile(name=path.stem, **content)
     except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise BookError(f"profile {path.name} cannot be read: {error}") from error
