@@ -25,15 +25,6 @@ _SESSION = {
     "peak_memory_bytes": int,
     "finished": str,
 }
-# What a note may say besides; an altered name of its checksum is none of these.
-_MORE = {
-    "backend",
-    "threads_per_worker",
-    "device",
-    "together",
-    "machine",
-    "float32_products_per_second",
-}
 
 _log = logging.getLogger(__name__)
 
@@ -202,8 +193,6 @@ def check_session(note, path: Path) -> dict:
         value = note.get(key) if isinstance(note, dict) else None
         if not isinstance(value, kind) or isinstance(value, bool):
             raise store.DamagedFile(f"{path}: no note of a session ({key!r} is {value!r})")
-    if unknown := sorted(note.keys() - _SESSION.keys() - _MORE):
-        raise store.DamagedFile(f"{path}: no note of a session (it has {unknown})")
     return note
 
 
