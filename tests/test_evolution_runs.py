@@ -600,7 +600,8 @@ def test_the_family_has_twelve_comparisons(sigmas):
 
 
 def test_tasks_of_a_library_are_known_without_it(monkeypatch):
-    assert findings.TASKS == {"Pendulum": "gymnax:Pendulum-v1"}
+    breakout = "gymnax:Breakout-MinAtar"
+    assert findings.TASKS == {"Pendulum": "gymnax:Pendulum-v1", "Breakout": breakout}
     config = findings.task_tuning_config("Pendulum")
     assert record_name(config) == "gymnax-Pendulum-v1-a26f1e2b1ac4"
     found = findings.tuned(load_or_run(config))  # published: gymnax is not asked for
@@ -623,6 +624,40 @@ def test_tasks_of_a_library_are_known_without_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnax", None)
     with pytest.raises(ImportError, match=r"safecross\[evolution\]"):
         experiment_of(other).tasks()
+
+
+def _breakout():
+    names = {arm.partition(":")[0] for arm in findings.task_tuning_config("Breakout").arms}
+    return findings.task_config("Breakout", dict.fromkeys(names, 0.1))
+
+
+def test_arms_that_took_unequal_steps_are_compared_when_they_had_taken_as_many():
+    config = _breakout()
+    fast, slow, *others = config.arms
+    # Steps a generation by run: in run 0 the second arm's third generation ends with the first
+    # one's first, in run 1 it is the other way round, but for one step.
+    steps = {(0, fast): 30, (0, slow): 10, (1, fast): 10, (1, slow): 15}
+    rows = [
+        (run, arm, g, steps.get((run, arm), 10) * (g + 1), 10.0 * g + (arm == slow))
+        for run in (0, 1)
+        for arm in config.arms
+        for g in range(3)
+    ]
+    table = pd.DataFrame(rows, columns=["run", "arm", "generation", "steps", "best"])
+    mixed = table.sample(frac=1, random_state=0)
+    found = findings.at_equal_steps(_Record(config, generations=mixed))
+    assert list(found) == list(config.arms)
+    assert found[[fast, slow]].to_numpy().tolist() == [[0.0, 21.0], [20.0, 11.0]]
+    assert (found[others] == 20.0).all(axis=None)
+
+
+def test_families_may_be_of_other_scores():
+    config = _breakout()
+    flat = _Record(config, champions=_scores(config, lambda r, arm: r))
+    assert (findings.arm_families(flat)["verdict"] == "no difference").all()
+    other = pd.DataFrame({arm: np.arange(30.0) + ("sc-pwc" in arm) for arm in config.arms})
+    found = findings.arm_families(flat, other)
+    assert (found[found["question"].str.startswith("aligned")]["verdict"] == "higher").all()
 
 
 def test_families_of_the_other_experiments(runs, averaging):

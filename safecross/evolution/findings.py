@@ -30,6 +30,7 @@ __all__ = [
     "STRANGERS",
     "TASKS",
     "arm_families",
+    "at_equal_steps",
     "averaging_configs",
     "averaging_family",
     "champions",
@@ -70,9 +71,11 @@ SIGMAS = (0.01, 0.03, 0.1, 0.3)
 RATES = (0.0, 0.25, 1.0)
 
 #: Tasks of an ordinary genetic algorithm beside swing-up, in which nothing is scrambled.
-TASKS = {"Pendulum": "gymnax:Pendulum-v1"}
+TASKS = {"Pendulum": "gymnax:Pendulum-v1", "Breakout": "gymnax:Breakout-MinAtar"}
 
 _TASK_ARMS = (*ARMS[:3], "naive/layer", *ARMS[3:])
+
+_TASK_SIZES = {"Pendulum": {"generations": 80}, "Breakout": {"generations": 50}}
 
 #: Controllers in which safe mutation and safe crossover meet, by the number of hidden layers.
 SAFE_LAYERS = {"2 hidden layers": (64, 64), "8 hidden layers": (64,) * 8}
@@ -181,7 +184,7 @@ def spelled(arm: str, sigmas: dict[str, float], rate: float = 0.0, related: bool
     return f"{word},related=true" if related else word
 
 
-def arm_families(record: Record) -> pd.DataFrame:
+def arm_families(record: Record, scores: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return the comparisons of an experiment on genetic algorithms, as one family.
 
     Aligned with naive crossover, for each recombination and rate of scrambling; each crossover
@@ -193,6 +196,8 @@ def arm_families(record: Record) -> pd.DataFrame:
     ----------
     record : Record
         Of `evolution_config` or `task_config`.
+    scores : pandas.DataFrame, optional
+        Compared instead of the champions' scores: a row a run, a column an arm.
 
     Returns
     -------
@@ -212,7 +217,8 @@ def arm_families(record: Record) -> pd.DataFrame:
     for word, a in arms.items():
         if a.related:
             rows.append(("relatives left alone", word, by[replace(a, sigma=0.0, related=False)]))
-    found = family(champions(record), [row[1:] for row in rows])
+    scores = champions(record) if scores is None else scores
+    found = family(scores, [row[1:] for row in rows])
     return found.assign(question=[row[0] for row in rows])[["question", *found.columns]]
 
 
@@ -225,7 +231,7 @@ def task_tuning_config(task: str) -> EvolutionConfig:
         A name in `TASKS`.
     """
     arms = tuple(f"{arm}:sigma={sigma}" for arm in _TASK_ARMS for sigma in SIGMAS)
-    return EvolutionConfig(TASKS[task], arms, n_runs=3, generations=80, seed=5)
+    return EvolutionConfig(TASKS[task], arms, n_runs=3, seed=5, **_TASK_SIZES[task])
 
 
 def task_config(task: str, sigmas: dict[str, float]) -> EvolutionConfig:
@@ -240,7 +246,33 @@ def task_config(task: str, sigmas: dict[str, float]) -> EvolutionConfig:
     """
     arms = [spelled(arm, sigmas) for arm in _TASK_ARMS]
     arms += [spelled(a, sigmas, related=True) for a in _TASK_ARMS if a.startswith("sc-pwc")]
-    return EvolutionConfig(TASKS[task], tuple(arms), n_runs=30, generations=80, seed=6)
+    return EvolutionConfig(TASKS[task], tuple(arms), n_runs=30, seed=6, **_TASK_SIZES[task])
+
+
+def at_equal_steps(record: Record) -> pd.DataFrame:
+    """Return the best score of each arm when each run's arms had taken equally many steps.
+
+    Episodes that end early cost fewer steps, so that after as many generations arms may have taken
+    more steps or fewer. Alignment takes none of its own: neurons are compared on states that the
+    members met when they were evaluated.
+
+    Parameters
+    ----------
+    record : Record
+        Of `task_config`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a run, a column an arm: the best fitness of its last generation that ended within the
+        steps of the arm that took fewest.
+    """
+    rows = record.tables["generations"]
+    taken = rows.groupby(["run", "arm"])["steps"].transform("max")
+    fewest = taken.groupby(rows["run"]).transform("min")
+    within = rows[rows["steps"] <= fewest].sort_values("generation")
+    table = within.groupby(["run", "arm"])["best"].last().unstack()
+    return table[list(record.config.arms)]
 
 
 def safe_tuning_config(layers: str) -> EvolutionConfig:
@@ -642,6 +674,17 @@ def worth(load: Callable = load_or_run) -> pd.DataFrame:
             related = SCRAMBLED if rate else RELATIVES
             words = f"genetic algorithm, {how}" + f", {rate:.0%} scrambled" * bool(rate)
             add(related, words, scores[ours] - scores[others], scores[spelled("mutation", sigmas)])
+    for task in TASKS:
+        chosen = tuned(load(task_tuning_config(task)))
+        scores = champions(load(task_config(task, chosen)))
+        if scores.to_numpy().min() < 0:  # no size that a gain could be a share of
+            continue
+        for how in ("neuron", "arithmetic"):
+            ours, others = (spelled(f"{m}/{how}", chosen) for m in ("sc-pwc", "naive"))
+            words = f"genetic algorithm, {how}, {task}"
+            add(
+                RELATIVES, words, scores[ours] - scores[others], scores[spelled("mutation", chosen)]
+            )
     for layers in SAFE_LAYERS:
         scores = champions(load(safe_config(layers, safe_tuned(load(safe_tuning_config(layers))))))
         alone, alone_safe, naive, naive_safe, aligned, aligned_safe = scores.to_numpy().T

@@ -31,9 +31,6 @@ MODULES: dict[str, ModuleConfig] = {
     "vgg7 on CIFAR-10": ModuleConfig(
         "cifar10", "vgg7", 24, 10, _WITH_NORMS, products="bfloat16", augment=True
     ),
-    "vgg7 twice as wide on CIFAR-10": ModuleConfig(
-        "cifar10", "vgg7:width=32", 24, 2, _WITH_NORMS, products="bfloat16", augment=True
-    ),
     "vgg7 on CIFAR-100": ModuleConfig(
         "cifar100", "vgg7", 24, 3, _WITH_NORMS, products="bfloat16", augment=True
     ),
