@@ -227,10 +227,14 @@ plots.table(
 # seeds out of the same four. An arm is named by its method and what it crosses over: `naive/layer` takes whole layers, unaligned. Pendulum's returns lie below 0 and have no size that a gain could be a share of, so the map leaves them out.
 
 # %% tags=["hide-input"]
-for task in rules.TASKS:
-    record = load_or_run(
+tasks = {
+    task: load_or_run(
         rules.task_config(task, rules.tuned(load_or_run(rules.task_tuning_config(task))))
     )
+    for task in rules.TASKS
+}
+say_where(tasks)
+for task, record in tasks.items():
     steps = record.tables["generations"].groupby(["run", "arm"])["steps"].max()
     scores, what = (
         None,

@@ -96,6 +96,15 @@ def test_a_record_that_is_not_published_is_said_to_be_ones_own(shown, small_reco
     assert "records of your own" not in shown[1]
 
 
+def test_many_records_are_folded_and_few_are_not(shown, small_record):
+    for n in (3, 4):
+        say_where({str(i): small_record for i in range(n)})
+    few, many = shown
+    assert few.count('class="sc-origin"') == 3 and "<details" not in few
+    assert many.count('class="sc-origin"') == 4 and many.startswith("<details")
+    assert many.index("</details>") < many.index("records of your own")  # this is seen
+
+
 def test_what_a_record_says_of_itself_is_no_markup(shown, small_record):
     named = {**small_record.manifest, "machine": "<script>alert(1)</script>", "sessions": []}
     say_where({"own": replace(small_record, manifest=named)})

@@ -87,6 +87,8 @@ def load_records(
 def say_where(records: Mapping[str, Record]) -> None:
     """Display where each record comes from, and a note if one is not published.
 
+    More than three records are folded.
+
     Parameters
     ----------
     records : mapping of str to Record
@@ -96,6 +98,10 @@ def say_where(records: Mapping[str, Record]) -> None:
         f'<span class="sc-origin">{html.escape(spelt(record.describe()))}</span>'
         for record in records.values()
     ]
+    if len(lines) > 3:
+        each = "".join(f"<p>{line}</p>" for line in lines)
+        summary = f"<summary>Where the {len(lines)} records come from</summary>"
+        lines = [f'<details class="sc-fold">{summary}{each}</details>']
     published = committed_folder().resolve()
     if any(published not in record.folder.resolve().parents for record in records.values()):
         lines.append(

@@ -317,7 +317,8 @@ def forest(
     log : bool
         Whether the axis is logarithmic, as for ratios.
     """
-    words = {title: [fill(label, 34) for label in panels[title]["label"]] for title in panels}
+    # With lines of 33 characters a phone shows a panel whole.
+    words = {title: [fill(label, 33) for label in panels[title]["label"]] for title in panels}
     lines = max(sum(1 + label.count("\n") for label in labels) for labels in words.values())
     longest = max(len(line) for labels in words.values() for w in labels for line in w.split("\n"))
     fig, axes = figure(
