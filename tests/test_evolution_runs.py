@@ -649,6 +649,16 @@ def test_arms_that_took_unequal_steps_are_compared_when_they_had_taken_as_many()
     assert list(found) == list(config.arms)
     assert found[[fast, slow]].to_numpy().tolist() == [[0.0, 21.0], [20.0, 11.0]]
     assert (found[others] == 20.0).all(axis=None)
+    # Champions are compared if there is nothing to make equal.
+    tables = {"champions": _scores(config, lambda r, arm: r), "generations": mixed}
+    unequal = _Record(config, **tables)
+    assert not findings.took_equal_steps(unequal)
+    assert findings.task_scores(unequal).equals(found)
+    equal = _Record(
+        config, **tables | {"generations": mixed.assign(steps=10 * mixed["generation"])}
+    )
+    assert findings.took_equal_steps(equal)
+    assert findings.task_scores(equal).equals(findings.champions(equal))
 
 
 def test_families_may_be_of_other_scores():

@@ -319,6 +319,14 @@ def test_a_row_of_panels_that_is_a_little_too_wide_shrinks_and_its_words_stay_le
     assert all(0.6 * full < least < full for full, least in three)
 
 
+def test_a_forest_with_long_labels_is_seen_whole_on_a_phone(shown):
+    for label in ("a situation that takes " + "many words of a line or two " * 2, "x" * 60):
+        show(plots.forest({"": POINTS.assign(label=label)}, "gain"), "c", "a")
+    show(figure(width=6.1)[0], "c", "a")  # a little wider, and it is not
+    least = [row[0][1] for row in map(widths, shown)]
+    assert max(least[:2]) <= 358 < least[2]
+
+
 def test_what_scrolls_on_a_phone_in_any_case_keeps_larger_words(shown):
     show(figure(width=8.0)[0], "c", "a")
     (((full, least),),) = map(widths, shown)

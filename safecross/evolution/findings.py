@@ -55,7 +55,9 @@ __all__ = [
     "specialists_scores",
     "spelled",
     "task_config",
+    "task_scores",
     "task_tuning_config",
+    "took_equal_steps",
     "tuned",
     "tuning_config",
     "worth",
@@ -249,6 +251,12 @@ def task_config(task: str, sigmas: dict[str, float]) -> EvolutionConfig:
     return EvolutionConfig(TASKS[task], tuple(arms), n_runs=30, seed=6, **_TASK_SIZES[task])
 
 
+def took_equal_steps(record: Record) -> bool:
+    """Return whether every arm of every run took the same number of steps of the environment."""
+    taken = record.tables["generations"].groupby(["run", "arm"])["steps"].max()
+    return taken.nunique() == 1
+
+
 def at_equal_steps(record: Record) -> pd.DataFrame:
     """Return the best score of each arm when each run's arms had taken equally many steps.
 
@@ -273,6 +281,24 @@ def at_equal_steps(record: Record) -> pd.DataFrame:
     within = rows[rows["steps"] <= fewest].sort_values("generation")
     table = within.groupby(["run", "arm"])["best"].last().unstack()
     return table[list(record.config.arms)]
+
+
+def task_scores(record: Record) -> pd.DataFrame:
+    """Return the scores that a genetic algorithm's arms are compared by.
+
+    Those of the champions if all arms took equally many steps, else those of `at_equal_steps`.
+
+    Parameters
+    ----------
+    record : Record
+        Of `evolution_config` or `task_config`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a run, a column an arm.
+    """
+    return champions(record) if took_equal_steps(record) else at_equal_steps(record)
 
 
 def safe_tuning_config(layers: str) -> EvolutionConfig:
@@ -676,7 +702,7 @@ def worth(load: Callable = load_or_run) -> pd.DataFrame:
             add(related, words, scores[ours] - scores[others], scores[spelled("mutation", sigmas)])
     for task in TASKS:
         chosen = tuned(load(task_tuning_config(task)))
-        scores = champions(load(task_config(task, chosen)))
+        scores = task_scores(load(task_config(task, chosen)))
         if scores.to_numpy().min() < 0:  # no size that a gain could be a share of
             continue
         for how in ("neuron", "arithmetic"):
