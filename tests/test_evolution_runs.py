@@ -38,13 +38,13 @@ from safecross.evolution.merging import (
     on_front,
     parse_way,
 )
-from safecross.evolution.population import align_population, mean
 from safecross.evolution.runs import (
     SWING_UP,
     EvolutionConfig,
     EvolutionRuns,
     TaskExperiment,
 )
+from safecross.evolution.side_by_side import Chains, Modules
 from safecross.evolution.specialists import SpecialistsConfig
 from safecross.evolution.tasks import SwingUp
 from safecross.runs import (
@@ -84,6 +84,13 @@ MERGING = MergingConfig(
 @pytest.fixture
 def averaging(own_data) -> AveragingConfig:
     return AveragingConfig(str(own_data), (8,), 3, 4, 2, 2, train_n=40, align_n=30)
+
+
+@pytest.fixture
+def averaged_modules(averaging) -> AveragingConfig:
+    return averaging.replace(
+        hidden=(), architecture="mlp:width=8", learning_rate=0.05, batch_size=8, test_n=20
+    )
 
 
 @pytest.fixture
@@ -295,8 +302,10 @@ def test_the_history_is_that_of_the_algorithm(runs):
     assert (first.nunique() == 1).all()  # the same members in all arms
 
 
-def test_averaging_does_what_its_policies_say(averaging):
-    found = Averaging(averaging).compute_again(0)
+@pytest.mark.parametrize("networks", ["averaging", "averaged_modules"])
+def test_averaging_does_what_its_policies_say(networks, request):
+    config = request.getfixturevalue(networks)
+    found = Averaging(config).compute_again(0)
     moved = {p: found[f"epochs.{p}"][:, 1].tolist() for p in POLICIES}
     assert [bool(m) for m in moved["once"]] == [False, True, False, False]
     assert moved["always"][1] > 0
@@ -306,32 +315,72 @@ def test_averaging_does_what_its_policies_say(averaging):
         start = found[f"epochs.{policy}"][:2, 0]
         assert torch.equal(start, found["epochs.apart"][:2, 0])
     assert found["result.never"].tolist() != found["result.once"].tolist()
-    again = Averaging(averaging.replace(networks=2)).compute_again(0)
+    again = Averaging(config.replace(networks=2)).compute_again(0)
     assert again["result.single"].tolist() != found["result.single"].tolist()
 
 
-def test_an_ensemble_and_soups_are_made_of_the_networks_trained_apart(averaging, monkeypatch):
-    kept = {}
+@pytest.mark.parametrize("kind", [Chains, Modules])
+def test_networks_side_by_side_become_their_mean(kind, averaging, averaged_modules):
+    config = averaging if kind is Chains else averaged_modules
 
-    def keep(theta, x):
-        kept["theta"], kept["x"] = theta, x
-        return original(theta, x)
+    def begun(pulled=None):
+        networks = kind(config, [1, 2, 3], [4, 5, 6])
+        networks.epoch(0)
+        if pulled is not None:
+            networks.pull(pulled)
+        return networks
 
-    from safecross.evolution import averaging as module
+    apart = begun()
+    alone, together = apart.accuracy(), apart.of_mean()
+    apart.gather()
+    assert apart.accuracy() == pytest.approx(_on_first(apart, config)) != alone
+    assert apart.of_mean() == pytest.approx(together, rel=1e-5)
+    # Pulled by 0 nothing changes; pulled all the way each is the mean.
+    assert begun(0.0).accuracy() == alone
+    assert begun(1.0).of_mean() == pytest.approx(together, rel=1e-4)
+    aligned = begun()
+    before = aligned.accuracy()
+    assert aligned.align() > 0
+    assert aligned.accuracy() == before  # each stays the function that it was
+    assert aligned.of_mean()[0] != pytest.approx(together[0], rel=1e-3)
+    assert aligned.align() == 0  # all are in the first one's frame
 
-    original = module._made_of
-    monkeypatch.setattr(module, "_made_of", keep)
-    found = Averaging(averaging).compute_again(1)
-    x, y = module.load_data(averaging.dataset).split("validation")
-    theta = kept["theta"]
-    shares = torch.stack([theta[i](x).softmax(-1) for i in range(3)]).mean(0)
-    loss = -shares[torch.arange(len(y)), y].log().mean()
+
+def _on_first(networks, config) -> float:
+    """Return the mean's accuracy on the examples that members are watched on."""
+    x, y = (part[: config.test_n or None] for part in networks._test)
+    one = networks._theta[0] if isinstance(networks, Chains) else networks._models[0]
+    with torch.no_grad():
+        return float((one(x).argmax(-1) == y).double().mean())
+
+
+@pytest.mark.parametrize("networks", ["averaging", "averaged_modules"])
+def test_an_ensemble_and_soups_are_made_of_the_networks_trained_apart(
+    networks, request, monkeypatch
+):
+    config, kept = request.getfixturevalue(networks), {}
+    kind = Chains if networks == "averaging" else Modules
+    original = kind.made
+
+    def keep(self):
+        kept["self"] = self
+        return original(self)
+
+    monkeypatch.setattr(kind, "made", keep)
+    found = Averaging(config).compute_again(1)
+    self = kept["self"]
+    x, y = self._test
+    members = [self._theta[i] for i in range(3)] if kind is Chains else self._models
+    with torch.no_grad():
+        logits = torch.stack([member(x) for member in members])
+    loss = -logits.softmax(-1).mean(0)[torch.arange(len(y)), y].log().mean()
     assert float(found["result.ensemble"][0]) == pytest.approx(float(loss), rel=1e-5)
-    single = np.mean([float((theta[i](x).argmax(-1) == y).float().mean()) for i in range(3)])
+    single = float((logits.argmax(-1) == y).float().mean())
     assert float(found["result.single"][1]) == pytest.approx(single, abs=1e-6)
-    soup = mean(align_population(theta, kept["x"]).population)(x)
-    share = float((soup.argmax(-1) == y).float().mean())
-    assert float(found["result.aligned soup"][1]) == pytest.approx(share, abs=1e-6)
+    self.align()
+    assert found["result.aligned soup"].tolist() == pytest.approx(self.of_mean(), rel=1e-5)
+    assert found["result.aligned soup"].tolist() != found["result.soup"].tolist()
+    assert ("result.aligned and repaired soup" in found) == (kind is Chains)
 
 
 def test_merged_children_start_and_end_as_their_parents():
@@ -526,6 +575,10 @@ def test_bad_configs_are_told(config, change, message):
         ({"policies": ()}, "policies must name at least one"),
         ({"pull": 2}, r"pull must be a number in \[0, 1\]"),
         ({"learning_rate": "fast"}, "learning_rate must be a number"),
+        ({"test_n": -1}, "test_n must be a whole number >= 0; found -1"),
+        ({"architecture": "mlp"}, r"hidden widths .* or an architecture .* \[8\] and 'mlp'"),
+        ({"hidden": ()}, r"hidden widths .* or an architecture .*; found \[\] and ''"),
+        ({"hidden": (), "architecture": "mpl"}, "unknown architecture 'mpl'"),
     ],
 )
 def test_bad_averaging_is_told(averaging, change, message):
@@ -775,12 +828,13 @@ def test_safe_mutation_and_safe_crossover_meet_two_by_two():
 
 def test_the_configs_of_the_book():
     configs = findings.population_configs()
-    assert len({c.hash() for c in configs}) == len(configs) == 17
+    assert len({c.hash() for c in configs}) == len(configs) == 26
     assert configs[0] == findings.tuning_config()
     assert set(findings.tuned(load_or_run(configs[0])).values()) <= set(findings.SIGMAS)
     merging = findings.merging_configs(findings.tuned(load_or_run(configs[0])))
     assert {name: config.shared for name, config in merging.items()} == findings.SHARED
     assert set(merging.values()) <= set(configs)
     for name, config in findings.averaging_configs().items():
-        assert name.startswith("MNIST")
-        assert f"{config.networks} networks" in name
+        kind = "CNNs" if config.architecture else "networks"
+        assert name.startswith("MNIST" if config.dataset == "mnist" else "CIFAR-10")
+        assert f"{config.networks} {kind}" in name

@@ -21,6 +21,7 @@ from safecross import (
 )
 from safecross.cli import main
 from safecross.modules import (
+    average,
     evaluate,
     load_state,
     reestimate,
@@ -53,6 +54,24 @@ def test_everything_that_a_module_holds_is_interpolated():
         assert all(torch.equal(v, state[k]) for k, v in parent.state_dict().items())
     assert float(interpolate(a, b, -1).norm.running_var.min()) == 0
     assert a.norm.weight.tolist() == [1.0, 1.0]
+
+
+def test_the_mean_of_modules_is_that_of_all_they_hold():
+    models = [WithMask(value) for value in (1.0, 3.0, 8.0)]
+    child = average(models)
+    assert child.norm.weight.tolist() == child.norm.running_var.tolist() == [4.0, 4.0]
+    assert child.mask.tolist() == [0.0, -torch.inf]
+    assert int(child.count) == 1 and models[0].norm.weight.tolist() == [1.0, 1.0]
+    halfway = interpolate(*models[:2], 0.5).state_dict()
+    assert all(torch.equal(v, halfway[k]) for k, v in average(models[:2]).state_dict().items())
+    x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(average(models, x).norm.running_mean, x.mean(0), atol=1e-6)
+    with pytest.raises(ValueError, match="at least one model; found none"):
+        average([])
+    with pytest.raises(ValueError, match=r"of one structure; .*norm.bias"):
+        average([*models, nn.Linear(2, 2)])
+    with pytest.raises(TypeError, match=r"expected a torch\.nn\.Module; found int"):
+        average([models[0], 3])
 
 
 def test_mlps_give_what_networks_give(make_network, make_examples):

@@ -1,7 +1,6 @@
 """Networks that are trained side by side and averaged, aligned before or not."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -11,10 +10,7 @@ import pandas as pd
 import torch
 
 from .. import checks
-from ..data import load_data
-from ..networks.metrics import accuracy, cross_entropy
-from ..networks.network import Network, initialise
-from ..networks.training import Trainer
+from ..modules.architectures import parse_architecture
 from ..runs.config import BaseConfig
 from ..runs.experiment import (
     Difference,
@@ -23,7 +19,7 @@ from ..runs.experiment import (
     register,
 )
 from ..runs.record import Record
-from .population import align_population, mean, repaired_mean
+from .side_by_side import Chains, Modules, SideBySide
 
 __all__ = ["POLICIES", "Averaging", "AveragingConfig"]
 
@@ -36,9 +32,6 @@ POLICIES = {
     "same": "all become their mean, never aligned, but they started from one initialisation",
     "pull": "each moves a little towards the mean after each epoch, never aligned (PAPA)",
 }
-
-#: What is made of networks that were trained apart.
-_OF_APART = ("single", "ensemble", "soup", "aligned soup", "aligned and repaired soup")
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,13 @@ class AveragingConfig(BaseConfig):
     pull : float
         How far ``pull`` moves each network to the mean after each epoch, in [0, 1].
     batch_size, learning_rate
-        Of the training.
+        Of the training: by Adam, or of modules as `safecross.modules.training.train` does.
+    architecture : str
+        Of modules, as `safecross.modules.architectures.build` reads it; `hidden` is then empty. By
+        default the networks are chains of Linear and ReLU.
+    test_n : int
+        Test examples on which the members are measured after each epoch, the first ones in content
+        order; 0 for all. What is made of them in the end is measured on all.
 
     Raises
     ------
@@ -83,6 +82,7 @@ class AveragingConfig(BaseConfig):
     """
 
     kind: ClassVar[str] = "averaging"
+    newer: ClassVar[tuple[str, ...]] = ("architecture", "test_n")
 
     dataset: str
     hidden: tuple[int, ...]
@@ -97,14 +97,24 @@ class AveragingConfig(BaseConfig):
     pull: float = 0.04
     batch_size: int = 128
     learning_rate: float = 1e-3
+    architecture: str = ""
+    test_n: int = 0
 
     def __post_init__(self):
         for name in ("hidden", "policies"):
             self._set(name, tuple(checks.as_list(name, getattr(self, name))))
-        self._set("dataset", str(self.dataset))
+        for name in ("dataset", "architecture"):
+            self._set(name, str(getattr(self, name)))
+        if self.architecture:
+            parse_architecture(self.architecture)
+        if bool(self.hidden) == bool(self.architecture):
+            raise ValueError(
+                "expected hidden widths of chains or an architecture of modules, not both; found "
+                f"{list(self.hidden)} and {self.architecture!r}"
+            )
         self._set("hidden", tuple(checks.whole_number("each width", w, 1) for w in self.hidden))
         lowest = {"networks": 2, "epochs": 1, "period": 1, "n_runs": 1, "seed": 0}
-        lowest |= {"train_n": 1, "align_n": 2, "batch_size": 1}
+        lowest |= {"train_n": 1, "align_n": 2, "batch_size": 1, "test_n": 0}
         for name, low in lowest.items():
             self._set(name, checks.whole_number(name, getattr(self, name), low))
         if self.epochs % self.period:
@@ -156,40 +166,32 @@ class Averaging(Experiment):
         return [int(number >> np.uint64(1)) for number in drawn]
 
     def _policy(self, run: int, policy: str) -> Results:
-        config, data = self.config, load_data(self.config.dataset)
-        x, y = (part[: config.train_n] for part in data.split("train"))
-        test = data.split("validation")
-        seeds = self._seeds(run)
+        config, seeds = self.config, self._seeds(run)
         starts = [seeds[0]] * len(seeds) if policy == "same" else seeds
-        theta = initialise((x.shape[1], *config.hidden, data.n_classes), starts)
-        trainer = Trainer(theta, x, y, seeds, config.batch_size, config.learning_rate)
+        networks = self._networks(config, starts, seeds)
         rows = []
         for epoch in range(config.epochs):
-            trainer.epoch(epoch)
-            theta, moved = trainer.network, 0.0
-            rows.append((float(accuracy(theta(test[0]), test[1]).mean()), moved))
+            networks.epoch(epoch)
+            found, moved = networks.accuracy(), 0.0
             if policy == "pull":
-                trainer.shift(_pulled(theta, config.pull))
+                networks.pull(config.pull)
             elif policy != "apart" and (epoch + 1) % config.period == 0:
-                first = epoch + 1 == config.period
-                if policy == "always" or (policy == "once" and first):
-                    found = align_population(theta, x[: config.align_n])
-                    rows[-1] = rows[-1][0], _moved(found.orders)
-                    theta = found.population
-                trainer.replace(_copies(mean(theta), config.networks))
-        found = {f"epochs.{policy}": rows}
-        theta = trainer.network
-        made = _made_of(theta, x[: config.align_n]) if policy == "apart" else {policy: mean(theta)}
-        results = {name: _measured(one, *test) for name, one in made.items()}
-        if policy == "apart":
-            results["single"] = np.mean([_measured(theta[i], *test) for i in range(len(seeds))], 0)
-            results["ensemble"] = _of_logits(theta(test[0]).softmax(-1).mean(0).log(), test[1])
-        return found | {f"result.{name}": value for name, value in results.items()}
+                if policy == "always" or (policy == "once" and epoch + 1 == config.period):
+                    moved = networks.align()
+                networks.gather()
+            rows.append((found, moved))
+        made = networks.made() if policy == "apart" else {policy: networks.of_mean()}
+        results = {f"result.{name}": value for name, value in made.items()}
+        return {f"epochs.{policy}": rows, **results}
+
+    @property
+    def _networks(self) -> type[SideBySide]:
+        return Modules if self.config.architecture else Chains
 
     @property
     def _made(self) -> list[str]:
         rest = [policy for policy in self.config.policies if policy != "apart"]
-        return [*(_OF_APART if "apart" in self.config.policies else ()), *rest]
+        return [*(self._networks.kinds if "apart" in self.config.policies else ()), *rest]
 
     def tables(self, results) -> dict[str, pd.DataFrame]:
         """Return the record's tables of the runs' results."""
@@ -222,45 +224,9 @@ class Averaging(Experiment):
         """Return the bytes that a process needs."""
         config = self.config
         n_train, n_test, shape, n_classes = self.sizes()
+        if config.architecture:  # modules: images twice, and what a batch of the test needs
+            return 2**30 + 3 * 4 * (n_train + n_test) * int(np.prod(shape))
         widths = [int(np.prod(shape)), *config.hidden, n_classes]
         entries = sum(a * b + b for a, b in pairwise(widths))
         held = config.networks * (8 * entries + 4 * n_test * sum(widths[1:]))
         return 4 * ((n_train + n_test) * widths[0] + held) + 2**28
-
-
-def _moved(orders: Sequence[torch.Tensor]) -> float:
-    moved = torch.cat([order != torch.arange(order.shape[1]) for order in orders], -1)
-    return float(moved.double().mean())
-
-
-def _copies(network: Network, n: int) -> Network:
-    return Network(
-        [w.repeat(n, 1, 1) for w in network.weights], [b.repeat(n, 1) for b in network.biases]
-    )
-
-
-def _pulled(theta: Network, share: float) -> Network:
-    centre = mean(theta)
-    return Network(
-        [torch.lerp(w, m, share) for w, m in zip(theta.weights, centre.weights, strict=True)],
-        [torch.lerp(b, m, share) for b, m in zip(theta.biases, centre.biases, strict=True)],
-    )
-
-
-@torch.no_grad()
-def _made_of(theta: Network, x) -> dict[str, Network]:
-    aligned = align_population(theta, x).population
-    return {
-        "soup": mean(theta),
-        "aligned soup": mean(aligned),
-        "aligned and repaired soup": repaired_mean(aligned, x),
-    }
-
-
-@torch.no_grad()
-def _measured(network: Network, x, y) -> tuple[float, float]:
-    return _of_logits(network(x), y)
-
-
-def _of_logits(logits: torch.Tensor, y) -> tuple[float, float]:
-    return float(cross_entropy(logits, y)), float(accuracy(logits, y))

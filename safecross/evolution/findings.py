@@ -10,7 +10,7 @@ from ..replication import paper
 from ..runs import Record, load_or_run
 from ..runs.analysis import family, interval
 from .arms import parse_arm
-from .averaging import AveragingConfig
+from .averaging import POLICIES, AveragingConfig
 from .merging import MergingConfig, front_area, on_front, parse_way
 from .runs import SWING_UP, EvolutionConfig
 from .specialists import FOUNDERS, SpecialistsConfig
@@ -19,6 +19,8 @@ __all__ = [
     "ARMS",
     "COMPARED",
     "FIRST",
+    "MERGED_STATES",
+    "MERGED_WIDTHS",
     "RATES",
     "RELATIVES",
     "SAFE_KINDS",
@@ -46,6 +48,10 @@ __all__ = [
     "mixed_family",
     "mixed_shares",
     "population_configs",
+    "resized_configs",
+    "resized_family",
+    "restated_configs",
+    "restated_family",
     "safe_config",
     "safe_family",
     "safe_tuned",
@@ -107,6 +113,12 @@ RELATIVES = "relatives"
 
 #: Generations that two lineages have in common before they part, by what the book calls them.
 SHARED = {"strangers": 0, "parted after 20 generations": 20, "parted after 60 generations": 60}
+
+#: Widths of both hidden layers of champions that are merged.
+MERGED_WIDTHS = (16, 64, 256)
+
+#: Numbers of states on which their neurons are compared.
+MERGED_STATES = (10, 100, 1000, 10000)
 
 _MERGED = (
     "naive/arithmetic",
@@ -390,9 +402,23 @@ def safe_family(record: Record) -> pd.DataFrame:
 def averaging_configs() -> dict[str, AveragingConfig]:
     """Return the experiments on averaging, by what the book calls them."""
     main = AveragingConfig("mnist", (128, 128), 4, epochs=40, period=5, n_runs=10)
+    short = main.replace(epochs=20, test_n=1000)
+    without_pull = tuple(policy for policy in POLICIES if policy != "pull")
     return {
         "MNIST, 4 networks": main,
         "MNIST, 2 networks": main.replace(networks=2),
+        "MNIST, 8 networks": short.replace(networks=8),
+        "MNIST, 4 networks, each epoch": short.replace(period=1, policies=without_pull),
+        "CIFAR-10, 4 networks": short.replace(dataset="cifar10"),
+        "CIFAR-10, 2 CNNs": short.replace(
+            dataset="cifar10",
+            hidden=(),
+            networks=2,
+            epochs=10,
+            period=2,
+            architecture="vgg7:width=8",
+            learning_rate=0.2,
+        ),
     }
 
 
@@ -411,7 +437,8 @@ def averaging_family(record: Record) -> pd.DataFrame:
     record : Record
         Of one of `averaging_configs`.
     """
-    return family(made(record), [(what, "once") for what in COMPARED])
+    table = made(record)
+    return family(table, [(what, "once") for what in COMPARED if what in table])
 
 
 def merging_config(sigmas: dict[str, float], shared: int = 0) -> MergingConfig:
@@ -426,6 +453,69 @@ def merging_config(sigmas: dict[str, float], shared: int = 0) -> MergingConfig:
     """
     arm = spelled("mutation", sigmas)
     return MergingConfig(SWING_UP, _MERGED, arm, 20, 80, seed=2, shared=shared)
+
+
+def resized_configs(sigmas: dict[str, float]) -> dict[str, MergingConfig]:
+    """Return the experiments that merge champions of several widths, by their hidden layers.
+
+    The one of 64 neurons is `merging_config`; the others have as many pairs as take minutes.
+    """
+    main = merging_config(sigmas)
+    other = main.replace(ways=_MERGED[:3], n_pairs=10, t=(0, 0.5, 1))
+    own = main.hidden[0]
+    return {f"{w}-{w}": main if w == own else other.replace(hidden=(w, w)) for w in MERGED_WIDTHS}
+
+
+def restated_configs(sigmas: dict[str, float]) -> dict[str, MergingConfig]:
+    """Return the experiments that compare neurons on more or fewer states, by how many.
+
+    The one of 1,000 states is `merging_config`; the champions are the same in all.
+    """
+    main = merging_config(sigmas)
+    other = main.replace(ways=_MERGED[:3], t=(0, 0.5, 1))
+    return {
+        f"{n:,} states": main if n == main.align_n else other.replace(align_n=n)
+        for n in MERGED_STATES
+    }
+
+
+def resized_family(records: dict[str, Record]) -> pd.DataFrame:
+    """Return what alignment and repair are worth at each width, by score, as one family.
+
+    Of the pairs that all widths have: aligned with naive children, repaired with not repaired
+    ones, and repaired ones with their parents. The rule, fixed before there was a record, is that
+    of `safecross.runs.analysis.family`.
+
+    Parameters
+    ----------
+    records : dict of str to Record
+        Of `resized_configs`, by its names.
+    """
+    naive, aligned, repaired = _MERGED[:3]
+    rows = [(aligned, naive), (repaired, aligned), (repaired, "parents")]
+    names = [[f"{name}: {way}" for way in row] for name in records for row in rows]
+    return family(_joined(records), [tuple(row) for row in names])
+
+
+def restated_family(records: dict[str, Record]) -> pd.DataFrame:
+    """Return whether more or fewer states change aligned children, by score, as one family.
+
+    Each number of states with 1,000, aligned and repaired. The champions are the same. The rule,
+    fixed before there was a record, is that of `safecross.runs.analysis.family`.
+
+    Parameters
+    ----------
+    records : dict of str to Record
+        Of `restated_configs`, by its names, 1,000 states among them.
+    """
+    others = [name for name in records if name != "1,000 states"]
+    rows = [(f"{o}: {way}", f"1,000 states: {way}") for way in _MERGED[1:3] for o in others]
+    return family(_joined(records), rows)
+
+
+def _joined(records: dict[str, Record]) -> pd.DataFrame:
+    tables = [merged(record).add_prefix(f"{name}: ") for name, record in records.items()]
+    return pd.concat(tables, axis=1, join="inner")
 
 
 def distilling_config(sigmas: dict[str, float]) -> MergingConfig:
@@ -740,6 +830,8 @@ def population_configs() -> list:
             for layers in SAFE_LAYERS
         ),
         *merging_configs(sigmas).values(),
+        *(c for c in resized_configs(sigmas).values() if c != merging_config(sigmas)),
+        *(c for c in restated_configs(sigmas).values() if c != merging_config(sigmas)),
         distilling_config(sigmas),
         specialists_config(),
     ]

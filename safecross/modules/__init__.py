@@ -15,6 +15,7 @@ from ..networks.spec import (
 )
 from .align import align, align_groups, group_pairs
 from .interpolate import (
+    average,
     crossover_curve,
     evaluate,
     interpolate,
@@ -38,6 +39,7 @@ __all__ = [
     "align",
     "align_groups",
     "assert_function_preserved",
+    "average",
     "crossover_curve",
     "evaluate",
     "group_pairs",

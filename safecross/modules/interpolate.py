@@ -9,13 +9,21 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .. import store
+from .. import checks, store
 from ..crossover.curve import GRID, Curve
 from ..networks.metrics import accuracy, cross_entropy
 from .batches import batches
 from .maps import Move, fill
 
-__all__ = ["crossover_curve", "evaluate", "interpolate", "load_state", "reestimate", "save_state"]
+__all__ = [
+    "average",
+    "crossover_curve",
+    "evaluate",
+    "interpolate",
+    "load_state",
+    "reestimate",
+    "save_state",
+]
 
 
 @torch.no_grad()
@@ -60,7 +68,7 @@ def interpolate(model_a: nn.Module, model_b: nn.Module, t: float, data=None) -> 
     """
     if not np.ndim(t) == 0 or not np.isfinite(t):
         raise ValueError(f"t must be one finite number; found {t!r}")
-    state_a, state_b = _two_states(model_a, model_b)
+    state_a, state_b = _states([model_a, model_b])
     mixed = {name: _mixed(v, state_b[name], t) for name, v in state_a.items()}
     child = fill(copy.deepcopy(model_a), mixed)
     for module in child.modules():
@@ -76,19 +84,66 @@ def _mixed(a: torch.Tensor, b: torch.Tensor, t: float) -> torch.Tensor:
     return torch.where(a == b, a, (1 - t) * a + t * b)
 
 
-def _two_states(model_a: nn.Module, model_b: nn.Module) -> tuple[dict, dict]:
-    for model in (model_a, model_b):
+def _states(models: Sequence[nn.Module]) -> list[dict[str, torch.Tensor]]:
+    for model in models:
         if not isinstance(model, nn.Module):
             raise TypeError(f"expected a torch.nn.Module; found {type(model).__name__}")
-    states = model_a.state_dict(), model_b.state_dict()
-    shapes = [{name: tuple(v.shape) for name, v in state.items()} for state in states]
-    if shapes[0] != shapes[1]:
-        different = sorted({name for name, _ in shapes[0].items() ^ shapes[1].items()})
-        raise ValueError(
-            "both models must be of one structure; their tensors differ in name or shape: "
-            f"{', '.join(different[:6])}"
-        )
+    states = [model.state_dict() for model in models]
+    first, *others = [{name: tuple(v.shape) for name, v in state.items()} for state in states]
+    for other in others:
+        if other != first:
+            different = sorted({name for name, _ in first.items() ^ other.items()})
+            raise ValueError(
+                "all models must be of one structure; their tensors differ in name or shape: "
+                f"{', '.join(different[:6])}"
+            )
     return states
+
+
+@torch.no_grad()
+def average(models: Sequence[nn.Module], data=None) -> nn.Module:
+    r"""Return the mean of modules.
+
+    .. math:: \bar\theta = \frac1n \sum_{i=1}^n \theta_i
+
+    for parameters and floating-point buffers; whole numbers, such as counts of batches, are those
+    of the first.
+
+    Parameters
+    ----------
+    models : sequence of torch.nn.Module
+        At least one, of one structure and in one frame.
+    data : torch.Tensor, tuple or iterable, optional
+        Examples on which the statistics of batch norms are estimated anew; see `reestimate`.
+
+    Returns
+    -------
+    torch.nn.Module
+        A new one.
+
+    Raises
+    ------
+    ValueError
+        If there are no models, or their tensors differ in name or shape.
+
+    Examples
+    --------
+    >>> models = [nn.Linear(1, 1, bias=False) for _ in range(3)]
+    >>> for i, model in enumerate(models):
+    ...     _ = model.weight.data.fill_(float(i))
+    >>> average(models).weight.item()
+    1.0
+    """
+    models = checks.as_list("models", models)
+    if not models:
+        raise ValueError("expected at least one model; found none")
+    states = _states(models)
+    mixed = {
+        name: torch.stack([state[name] for state in states]).mean(0) if v.is_floating_point() else v
+        for name, v in states[0].items()
+    }
+    child = fill(copy.deepcopy(models[0]), mixed)
+    return child if data is None else reestimate(child, data)
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """Training of a module on images: stochastic gradient descent in one cycle of step sizes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from torch import nn
 
 from .. import checks
 
-__all__ = ["OPTIMISERS", "train"]
+__all__ = ["OPTIMISERS", "epochs_of", "train"]
 
 #: SGD with Nesterov's momentum, or Adam with decoupled weight decay.
 OPTIMISERS = ("sgd", "adamw")
@@ -77,14 +77,58 @@ def train(
     >>> bool((model(x).argmax(1) == y).float().mean() > 0.9)
     True
     """
+    settings = (epochs, batch_size, learning_rate, weight_decay, optimiser, products, augment)
+    for done, _ in enumerate(epochs_of(model, x, y, seed, *settings), start=1):
+        if after_epoch is not None:
+            after_epoch(done)
+    return model.eval()
+
+
+def epochs_of(
+    model: nn.Module,
+    x: torch.Tensor,
+    y,
+    seed: int,
+    epochs: int,
+    batch_size: int = 128,
+    learning_rate: float = 0.2,
+    weight_decay: float = 5e-4,
+    optimiser: str = "sgd",
+    products: torch.dtype = torch.float32,
+    augment: bool = False,
+) -> Iterator[torch.optim.Optimizer]:
+    """Train a module as `train` does, and yield after each epoch, so that it may be changed there.
+
+    Parameters
+    ----------
+    model, x, y, seed, epochs, batch_size, learning_rate, weight_decay, optimiser, products, augment
+        As for `train`.
+
+    Yields
+    ------
+    torch.optim.Optimizer
+        With the moments of the steps so far.
+
+    Raises
+    ------
+    ValueError
+        As `train`.
+
+    Examples
+    --------
+    >>> model, x = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.rand(8, 1, 2, 2)
+    >>> for optimiser in epochs_of(model, x, [0, 1] * 4, 0, epochs=3, batch_size=4):
+    ...     optimiser.state.clear()  # each epoch starts without momentum
+    """
     _check(x, epochs, batch_size, learning_rate, weight_decay, optimiser, products)
     y = checks.as_labels(y, len(x), None)
     step = _optimiser(model, optimiser, learning_rate, weight_decay)
     per_epoch = len(x) // batch_size
     cycle = torch.optim.lr_scheduler.OneCycleLR(step, learning_rate, max(1, epochs * per_epoch))
-    model.train().to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)
     x = x.contiguous(memory_format=torch.channels_last)
     for epoch in range(epochs):
+        model.train()
         state = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> 1)
         generator = torch.Generator().manual_seed(state)
         order = torch.randperm(len(x), generator=generator)
@@ -102,9 +146,7 @@ def train(
                 f"the loss became {loss.item()} in epoch {epoch + 1}: use a smaller learning_rate "
                 f"than {learning_rate}"
             )
-        if after_epoch is not None:
-            after_epoch(epoch + 1)
-    return model.eval()
+        yield step
 
 
 def _augmented(images: torch.Tensor, generator: torch.Generator, reach: int = 4) -> torch.Tensor:
