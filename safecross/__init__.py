@@ -75,6 +75,7 @@ from .networks.network import (
     stack,
 )
 from .networks.training import train
+from .replication import baselines as _baselines
 from .replication import pairs as _pairs
 from .replication.quirks import match_components_by_rank, match_greedy
 from .store import DamagedFile, StoreError

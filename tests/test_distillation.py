@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from safecross import initialise, stack
-from safecross.evolution.distillation import TARGETS, distil
+from safecross.crossover.distillation import TARGETS, distil
 
 
 def chance() -> torch.Generator:

@@ -44,7 +44,7 @@ from safecross.evolution.runs import (
     EvolutionRuns,
     TaskExperiment,
 )
-from safecross.evolution.side_by_side import Chains, Modules
+from safecross.evolution.side_by_side import Chains, Modules, SideBySide
 from safecross.evolution.specialists import SpecialistsConfig
 from safecross.evolution.tasks import SwingUp
 from safecross.runs import (
@@ -323,7 +323,7 @@ def test_averaging_does_what_its_policies_say(networks, request):
 def test_networks_side_by_side_become_their_mean(kind, averaging, averaged_modules):
     config = averaging if kind is Chains else averaged_modules
 
-    def begun(pulled=None):
+    def begun(pulled=None) -> SideBySide:
         networks = kind(config, [1, 2, 3], [4, 5, 6])
         networks.epoch(0)
         if pulled is not None:
@@ -768,6 +768,45 @@ def test_the_family_of_distillation(sigmas):
         "higher", "higher", "no difference", "higher", "lower", "lower",
     ]  # fmt: skip
     assert found["second"].tolist()[-1] == "parents"
+
+
+def _merged_record(config, worth, noise=0.01):
+    """Make a record of merged champions whose ways are worth so much, in all pairs alike."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (pair, way, 0.5, worth[way] + noise * rng.normal(), 0.1)
+        for pair in range(config.n_pairs)
+        for way in config.ways
+    ]
+    pairs = [(i, 0, 0, 0.7, 0.7, 0.3) for i in range(config.n_pairs)]
+    tables = {"children": rows, "pairs": pairs}
+    return _Record(
+        config, **{n: pd.DataFrame(r, columns=Merging.schema[n]) for n, r in tables.items()}
+    )
+
+
+def test_champions_of_other_widths_and_on_other_states(sigmas):
+    main = findings.merging_config(sigmas)
+    resized, restated = findings.resized_configs(sigmas), findings.restated_configs(sigmas)
+    assert [c.hidden[0] for c in resized.values()] == list(findings.MERGED_WIDTHS)
+    assert [c.align_n for c in restated.values()] == list(findings.MERGED_STATES)
+    assert resized["64-64"] == restated["1,000 states"] == main
+    for config in restated.values():  # the same champions
+        assert config.replace(ways=main.ways, t=main.t, align_n=main.align_n) == main
+    naive, aligned, repaired = main.ways[:3]
+    other = main.replace(n_pairs=10, hidden=(16, 16))
+    good = dict.fromkeys(main.ways, 0.1) | {aligned: 0.3, repaired: 0.3}
+    flat = dict.fromkeys(main.ways, 0.1)
+    records = {"64-64": _merged_record(main, good), "16-16": _merged_record(other, flat)}
+    found = {(r.first, r.second): r for r in findings.resized_family(records).itertuples()}
+    assert len(found) == 6 and {r.n for r in found.values()} == {10}  # pairs that both have
+    assert found[f"64-64: {aligned}", f"64-64: {naive}"].verdict == "higher"
+    assert found[f"16-16: {aligned}", f"16-16: {naive}"].verdict == "no difference"
+    assert found[f"16-16: {repaired}", "16-16: parents"].verdict == "lower"
+    records = {"10 states": _merged_record(main, flat), "1,000 states": _merged_record(main, good)}
+    found = findings.restated_family(records)
+    assert found["first"].tolist() == [f"10 states: {way}" for way in (aligned, repaired)]
+    assert set(found["verdict"]) == {"lower"}
 
 
 def test_the_map_goes_from_strangers_to_relatives():

@@ -33,7 +33,7 @@ from safecross.modules.architectures import (
 from safecross.modules.config import POINTS, REESTIMATED, ModuleConfig
 from safecross.modules.maps import Move, Permutation
 from safecross.modules.pairs import ModulePairs, images, layers
-from safecross.modules.training import OPTIMISERS, _augmented, train
+from safecross.modules.training import OPTIMISERS, _augmented, epochs_of, train
 from safecross.runs import load_record, run, verify
 from safecross.runs.config import config_hash
 
@@ -135,6 +135,12 @@ def test_training_is_that_of_a_plain_loop(pictures):
     (x, y), _ = images(pictures)
     start = build("mlp:width=4", (3, 16, 16), 2, seed=0)
     ours = train(copy.deepcopy(start), x, y, 5, epochs=2, batch_size=50, learning_rate=0.1)
+    by_epoch = copy.deepcopy(start)
+    for _ in epochs_of(by_epoch, x, y, 5, epochs=2, batch_size=50, learning_rate=0.1):
+        by_epoch.eval()  # whatever is done in between, the next epoch is one of training
+    assert all(
+        torch.equal(p, q) for p, q in zip(ours.parameters(), by_epoch.parameters(), strict=True)
+    )
     theirs = copy.deepcopy(start).train()
     velocity = [torch.zeros_like(p) for p in theirs.parameters()]
     steps = 4  # two epochs of two whole minibatches

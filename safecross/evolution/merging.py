@@ -9,13 +9,13 @@ import pandas as pd
 import torch
 
 from .. import checks
+from ..crossover.distillation import distil
 from ..crossover.repair import repair
 from ..networks.network import Network, stack
 from ..runs.config import BaseConfig, network_seed
 from ..runs.experiment import Difference, Results, register
 from ..runs.record import Record
 from .arms import parse_arm
-from .distillation import distil
 from .genetic import (
     Setting,
     State,
