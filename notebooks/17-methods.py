@@ -41,9 +41,7 @@ from safecross.book import plots
 from safecross.book.results import say_where, split_names
 from safecross.replication.others import REPAIR_ROWS, repair_config, repair_table
 from safecross.replication.paper import (
-    DEPTH_CELLS,
-    RANKING_CELLS,
-    WIDTH_CELLS,
+    SIZES,
     cell_config,
     methods_config,
     more_methods_config,
@@ -325,10 +323,9 @@ plots.table(
 
 # %% tags=["hide-input"]
 shown = ("naive", "bias-sort", "sc-cca", "sc-pwc-semi", "sc-pwc-greedy", "sc-pwc")
-for what, cells in (("width", WIDTH_CELLS), ("depth", DEPTH_CELLS)):
+for what, cells in SIZES.items():
     found = {
-        size: heights(load_or_run(cell_config(**RANKING_CELLS[cell])))
-        for size, cell in cells.items()
+        size: heights(load_or_run(cell_config(hidden=hidden))) for size, hidden in cells.items()
     }
     rows = []
     for operator in shown:

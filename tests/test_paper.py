@@ -150,13 +150,13 @@ def test_every_method_faces_the_pairs_of_the_main_experiment(dataset):
 
 
 def test_cells_of_one_size_differ_in_nothing_else():
-    for cells, size in (
-        (paper.WIDTH_CELLS, lambda c: c.hidden[0]),
-        (paper.DEPTH_CELLS, lambda c: len(c.hidden)),
-    ):
-        configs = {n: paper.cell_config(**paper.RANKING_CELLS[cell]) for n, cell in cells.items()}
-        assert [size(config) for config in configs.values()] == list(configs)
+    for what, size in (("width", lambda c: c.hidden[0]), ("depth", lambda c: len(c.hidden))):
+        configs = {n: cell_config(hidden=hidden) for n, hidden in paper.SIZES[what].items()}
+        assert [size(config) for config in configs.values()] == list(configs) == sorted(configs)
         assert len({config.replace(hidden=(1,)) for config in configs.values()}) == 1
+        assert set(configs.values()) <= set(published_configs())
+        # Cells of the ranking are among them, not once more.
+        assert cell_config(**paper.RANKING_CELLS["3 epochs"]) in configs.values()
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10"])

@@ -7,14 +7,13 @@ from .others import REPAIR_ROWS, repair_config
 
 __all__ = [
     "COUNT_EPOCHS",
-    "DEPTH_CELLS",
     "DIRECTIONS",
     "FASHION_PAIRS",
     "MAIN",
     "METHOD_PAIRS",
     "RANKING_CELLS",
     "RIDGES",
-    "WIDTH_CELLS",
+    "SIZES",
     "cell_config",
     "main_config",
     "methods_config",
@@ -58,10 +57,12 @@ RANKING_CELLS = {
     "standardised inputs": {"inputs": "standardised"},
 }
 
-#: Those that differ in width alone, by the width.
-WIDTH_CELLS = {50: "width 50", 100: "3 epochs", 200: "width 200", 400: "width 400"}
-#: Those that differ in depth alone, by the number of hidden layers.
-DEPTH_CELLS = {1: "1 hidden layer", 3: "3 epochs", 5: "5 hidden layers"}
+#: Networks on CIFAR-10 that differ in one size alone, by that size: the width of three hidden
+#: layers, and the number of hidden layers of width 100.
+SIZES = {
+    "width": {width: (width,) * 3 for width in (50, 100, 200, 400)},
+    "depth": {depth: (100,) * depth for depth in (1, 3, 5)},
+}
 
 #: Training lengths at which the counts of Section 5.2.2 are taken on MNIST.
 COUNT_EPOCHS = (1, 5, 15, 30)
@@ -349,7 +350,9 @@ def published_configs() -> list[Config]:
     configs = [main_config(name) for name in names] + [sweep_config(name) for name in names]
     configs.append(main_config("fashion-mnist", FASHION_PAIRS))
     configs += [make(name) for make in (methods_config, more_methods_config) for name in names]
-    configs += [cell_config(**changes) for changes in RANKING_CELLS.values()]
+    cells = [cell_config(**changes) for changes in RANKING_CELLS.values()]
+    sizes = [cell_config(hidden=hidden) for one in SIZES.values() for hidden in one.values()]
+    configs += dict.fromkeys([*cells, *sizes])
     configs += [cell_config("mnist", epochs=epochs) for epochs in COUNT_EPOCHS]
     configs += [repair_config(row) for row in REPAIR_ROWS]
     return configs + [

@@ -475,11 +475,11 @@ def _(found: Published) -> str:
     )
 
 
-def _grows(found: Published, cells: dict[int, str], operator: str) -> Interval:
-    """Return the exponent of an operator's height over a size."""
+def _grows(found: Published, what: str, operator: str) -> Interval:
+    """Return the exponent of an operator's height over the width or the depth."""
     tables = {
-        size: heights(found.load(paper.cell_config(**paper.RANKING_CELLS[cell])))[operator]
-        for size, cell in cells.items()
+        size: heights(found.load(paper.cell_config(hidden=hidden)))[operator]
+        for size, hidden in paper.SIZES[what].items()
     }
     sizes = [size for size, table in tables.items() for _ in table]
     return exponent(sizes, pd.concat(tables.values()))
@@ -488,8 +488,8 @@ def _grows(found: Published, cells: dict[int, str], operator: str) -> Interval:
 @finding("methods-width")
 def _(found: Published) -> str:
     names = ("naive", "bias-sort", "sc-cca", "sc-pwc-semi", "sc-pwc-greedy", "sc-pwc")
-    width = {name: _grows(found, paper.WIDTH_CELLS, name) for name in names}
-    depth = {name: _grows(found, paper.DEPTH_CELLS, name) for name in names}
+    width = {name: _grows(found, "width", name) for name in names}
+    depth = {name: _grows(found, "depth", name) for name in names}
     for name, one in width.items():
         helped = name.startswith("sc-pwc")
         must(one.high < 0 if helped else one.low > 0, f"{name} gains by width: {helped}")
