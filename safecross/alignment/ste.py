@@ -18,7 +18,7 @@ __all__ = ["StraightThrough", "middle_loss"]
 
 @register(
     "ste",
-    source="Git Re-Basin, Ainsworth et al. 2023, Algorithm 3",
+    source="Git Re-Basin, Ainsworth et al. 2023, Algorithm 2",
     needs="gradients",
     cost="n h (m + o) a pass; h^2 (m + o) + h^3 a step",
     invariant=False,

@@ -60,7 +60,7 @@ def merge_many(
 
     Notes
     -----
-    Source: Git Re-Basin, Ainsworth et al. 2023, Algorithm 3 of its appendix (MergeMany). With
+    Source: Git Re-Basin, Ainsworth et al. 2023, Algorithm 3, Appendix A.10 (MergeMany). With
     weights, and with more than two networks, it ends in a local optimum.
 
     Examples
