@@ -10,6 +10,8 @@ from safecross.modules.findings import (
     ANSWERS,
     MODULES,
     field_config,
+    loses_less,
+    lost,
     module_configs,
     order,
     orders,
@@ -72,6 +74,20 @@ def test_shares_are_of_what_naive_crossover_loses(make_record):
             "both": (0.5 / 0.8 + 0.4 / 0.6 + 0.3 / 0.4) / 3,
         }
     )
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "answer"),
+    [
+        ([0.85, 0.86, 0.87], [0.8, 0.81, 0.84], "yes"),
+        ([0.6, 0.5, 0.7], [0.8, 0.81, 0.84], "no"),
+        ([0.85, 0.86, 0.82], [0.8, 0.81, 0.84], "undecided"),
+    ],
+)
+def test_one_network_loses_less_if_each_pair_does(make_record, ours, theirs, answer):
+    first, second = (made(make_record, **{"sc-pwc": values}) for values in (ours, theirs))
+    assert lost(first, "sc-pwc").tolist() == pytest.approx([0.9 - value for value in ours])
+    assert loses_less(first, second, "sc-pwc") == answer
 
 
 def test_published_networks_face_the_operators_of_the_paper():

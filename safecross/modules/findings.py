@@ -14,6 +14,8 @@ __all__ = [
     "MODULES",
     "Order",
     "field_config",
+    "loses_less",
+    "lost",
     "module_configs",
     "order",
     "orders",
@@ -30,6 +32,9 @@ _ADAM = {"optimiser": "adamw", "learning_rate": 3e-3, "weight_decay": 1e-2}
 MODULES: dict[str, ModuleConfig] = {
     "vgg7 on CIFAR-10": ModuleConfig(
         "cifar10", "vgg7", 24, 10, _WITH_NORMS, products="bfloat16", augment=True
+    ),
+    "vgg7 twice as wide on CIFAR-10": ModuleConfig(
+        "cifar10", "vgg7:width=32", 24, 2, _WITH_NORMS, products="bfloat16", augment=True
     ),
     "vgg7 on CIFAR-100": ModuleConfig(
         "cifar100", "vgg7", 24, 3, _WITH_NORMS, products="bfloat16", augment=True
@@ -139,6 +144,47 @@ def order(record: Record, first: str, second: str, t: float = 0.5) -> Order:
     elif losses == pairs:
         answer = "no"
     return Order(first, second, found, int(wins), pairs, answer)
+
+
+def lost(record: Record, operator: str, t: float = 0.5) -> pd.Series:
+    """Return the accuracy that each pair's offspring lacks to the mean of its parents.
+
+    Parameters
+    ----------
+    record : Record
+        Of pairs.
+    operator : str
+        One of its operators.
+    t : float
+        One of its crossover points.
+
+    Returns
+    -------
+    pandas.Series
+        By pair.
+    """
+    parents = record.pairs.set_index("pair")[["accuracy_a", "accuracy_b"]].mean(axis=1)
+    return parents - record.at(t, "accuracy")[operator]
+
+
+def loses_less(record: Record, than: Record, operator: str) -> str:
+    """Return whether one network's offspring lose less accuracy at t = 0.5 than another's.
+
+    The rule, fixed before there was a record of the wider network: *yes* if each pair of the first
+    loses less than every pair of the second, *no* if each loses more than every one, *undecided*
+    otherwise.
+
+    Parameters
+    ----------
+    record, than : Record
+        Of pairs of one network, and of another.
+    operator : str
+        One that both have.
+    """
+    ours, theirs = lost(record, operator), lost(than, operator)
+    if ours.max() < theirs.min():
+        return "yes"
+    return "no" if ours.min() > theirs.max() else "undecided"
 
 
 def shares(record: Record, operator: str = "sc-pwc", t: float = 0.5) -> dict[str, Interval]:

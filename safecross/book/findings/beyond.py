@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...alignment.spelling import parse_operator
 from ...modules.config import REESTIMATED
-from ...modules.findings import MODULES, field_config, order, shares
+from ...modules.findings import MODULES, field_config, loses_less, lost, order, shares
 from ...modules.table import load_peers, load_table
 from ...replication import paper
 from ...replication.others import REPAIR_ROWS, repair_config, repair_table
@@ -175,6 +175,30 @@ def _(found: Published) -> str:
         f"the losses say otherwise: SC-CCA {loss_of(transformer, 'sc-cca'):.2f}, naive "
         f"{loss_of(transformer, 'naive'):.2f}, SC-PwC {loss_of(transformer, 'sc-pwc'):.2f}. All of these "
         "children are far from their parents."
+    )
+
+
+@finding("modules-width")
+def _(found: Published) -> str:
+    records = _modules(found)
+    narrow, wide = records["vgg7 on CIFAR-10"], records["vgg7 twice as wide on CIFAR-10"]
+    aligned, naive = (f"{name}{REESTIMATED}" for name in ("sc-pwc", "naive"))
+    less = {operator: loses_less(wide, narrow, operator) for operator in (aligned, naive)}
+    must(less[aligned] == "yes", "aligned, the wider network loses less in each pair")
+    points = {
+        (size, operator): 100 * lost(record, operator)
+        for size, record in (("narrow", narrow), ("wide", wide))
+        for operator in (aligned, naive)
+    }
+    span = {key: f"{values.min():.1f} to {values.max():.1f}" for key, values in points.items()}
+    words = {"yes": "loses less too", "no": "loses more", "undecided": "shows no such gain"}
+    return (
+        "## Twice as wide, aligned networks lose less by crossover\n\n"
+        "With SC-PwC and new statistics the child of two networks of twice the width is "
+        f"{span['wide', aligned]} points less accurate than its parents ({wide.config.n_pairs} pairs), that of two "
+        f"narrower ones {span['narrow', aligned]} points ({narrow.config.n_pairs} pairs). So each of the wider pairs "
+        f"loses less than every narrower one. Naive crossover {words[less[naive]]}: {span['wide', naive]} "
+        f"points, and {span['narrow', naive]}."
     )
 
 
