@@ -143,9 +143,9 @@ plots.show(
 
 # %% [markdown]
 # <!-- finding methods-ranking -->
-# ## On both data sets SC-PwC is beaten only by what sees labels or mixes neurons
+# ## Only methods that see labels or mix neurons beat SC-PwC on both data sets
 #
-# Of 22 other methods and settings, all without REPAIR, those that beat SC-PwC are 8 on MNIST (13 are worse, 1 no different) and 4 on CIFAR-10 (16 are worse, 2 no different). Both times it is CCA-Merge, and Sinkhorn re-basin on the loss, halfway or at a random t. Seeing labels is not enough: the straight-through estimator, which starts from matching by weights, is the best of all on MNIST (0.0636) and worse than SC-PwC on CIFAR-10 (1.903).
+# Of 22 other methods and settings, all without REPAIR, those that beat SC-PwC are 8 on MNIST (13 are worse, 1 where the test finds no difference) and 4 on CIFAR-10 (16 are worse, 2 where the test finds no difference). Three win on both: CCA-Merge, and Sinkhorn re-basin on the loss, at t = 0.5 or at a random t. Seeing labels is not enough: the straight-through estimator, which starts from matching by weights, is the best of all on MNIST (0.0636) and worse than SC-PwC on CIFAR-10 (1.903).
 # <!-- /finding -->
 #
 # Neurons are compared on 10,000 training images; loss and accuracy are measured on the test images. The rule
@@ -224,7 +224,7 @@ for name, record in records.items():
 # <!-- finding methods-why -->
 # ## SC-CCA loses because of how it picks neurons, not because of CCA
 #
-# Three methods start from the same canonical components. Algorithm 1 takes, component by component, the neurons with the largest and the smallest weights. Pairing what it leaves over by correlation is the first step away from it. `hard-cca` goes the whole way: it compares all neurons within the canonical subspace and finds the best one-to-one matching. Step by step the loss at t = 0.5 falls on MNIST from 0.207 to 0.102 and 0.069 (SC-PwC 0.069); on CIFAR-10 from 2.133 to 2.130 and 1.760 (SC-PwC 1.760). So the canonical components hold what is needed; Algorithm 1 makes poor use of them.
+# Three methods start from the same canonical components. Algorithm 1 takes, component by component, the neurons with the largest and the smallest weights. Pairing what it leaves over by correlation is the first change. `hard-cca` goes the whole way: it compares all neurons within the canonical subspace and finds the best one-to-one matching. Step by step the loss at t = 0.5 falls on MNIST from 0.207 to 0.102 and 0.069 (SC-PwC 0.069); on CIFAR-10 from 2.133 to 2.130 and 1.760 (SC-PwC 1.760). So the canonical components hold what is needed; Algorithm 1 makes poor use of them. (On CIFAR-10 this must be so: with all components `hard-cca` compares neurons by their correlations, as SC-PwC does. On MNIST it sees 256 directions.)
 # <!-- /finding -->
 #
 # <!-- finding methods-repair -->
@@ -236,7 +236,7 @@ for name, record in records.items():
 # <!-- finding methods-deep -->
 # ## Our deep networks align better than those of REPAIR's table
 #
-# Halfway between two aligned networks without norms: 11 layers of 32, MNIST 77.3% (theirs 58.0%), repaired 88.1% (73.7%), parents 96.8% (96.7%); 11 layers of 128, MNIST 90.6% (theirs 80.8%), repaired 84.7% (95.9%), parents 98.0% (98.8%); 7 layers of 128, MNIST 97.1% (theirs 71.7%), repaired 96.2% (83.0%), parents 98.2% (96.5%). 6 of 11 published numbers agree with ours; of the 6 on aligned children 4 lie below ours, none above. What differs is the training: ours is by Adam. REPAIR helps where most is missing (11 layers of 32, MNIST: +10.8 points) and not elsewhere (at worst 11 layers of 128, MNIST: -5.9).
+# Halfway between two aligned networks without norms: 11 layers of 32, MNIST 77.3% (theirs 58.0%), repaired 88.1% (73.7%), parents 96.8% (96.7%); 11 layers of 128, MNIST 90.6% (theirs 80.8%), repaired 84.7% (95.9%), parents 98.0% (98.8%); 7 layers of 128, MNIST 97.1% (theirs 71.7%), repaired 96.2% (83.0%), parents 98.2% (96.5%). 6 of 11 published numbers agree with ours; of the 6 on aligned children 4 lie below what ours allow, the others within it, which is wide. A known difference is the training: ours is by Adam. REPAIR helps most in 11 layers of 32, MNIST (+10.8 points) and harms most in 11 layers of 128, MNIST (-5.9).
 # <!-- /finding -->
 #
 # The table of Jordan et al. (2023) is for networks without norms, trained for 100 epochs, one pair a row. Here each row has
@@ -260,7 +260,7 @@ plots.table(
 
 # %% [markdown]
 # <!-- finding methods-cost -->
-# ## No method takes more than 7 seconds to align a pair
+# ## For networks of these sizes no method takes more than 7 seconds
 #
 # From two networks to their child, on one core: on MNIST 18 of 23 in less than 2.5 seconds, the slowest, `ste`, in 6.8 (training a pair takes 22); on CIFAR-10 22 of 23 in less than 2.5 seconds, the slowest, `ste`, in 3.2 (training a pair takes 15). Those that go down a loss, or fit by many small steps, take longest.
 # <!-- /finding -->
@@ -312,9 +312,9 @@ plots.table(
 
 # %% [markdown]
 # <!-- finding methods-width -->
-# ## Width helps matching by correlation alone, and depth harms every method
+# ## Of six methods only matching by correlation gains by width, and depth harms all six
 #
-# Aligned by SC-PwC, what crossover costs falls as a power of the width, with exponent -0.53 [-0.60, -0.46]: twice the width leaves 69% of it. For naive crossover and SC-CCA it does not fall at all (0.08 [0.06, 0.09] and 0.04 [0.02, 0.06]). So what they lose is not for want of neurons. With depth it grows for all: 0.20 [0.18, 0.22] naive, 0.79 [0.69, 0.90] SC-CCA, 0.77 [0.61, 0.94] SC-PwC.
+# Aligned by SC-PwC, what crossover costs falls as a power of the width, with exponent -0.53 [-0.60, -0.46]: twice the width leaves 69% of it. For naive crossover and SC-CCA it does not fall at all (0.08 [0.06, 0.09] and 0.04 [0.02, 0.06]). With depth it grows for all: 0.20 [0.18, 0.22] naive, 0.79 [0.69, 0.90] SC-CCA, 0.77 [0.61, 0.94] SC-PwC.
 # <!-- /finding -->
 #
 # The networks are those of [chapter 10](10-ranking.ipynb), on CIFAR-10, 20 pairs of each size. A *height* is the loss at
@@ -345,7 +345,7 @@ for what, cells in SIZES.items():
 # ## In short
 #
 # <!-- finding methods-short -->
-# - Which one should I use? With examples, `sc-pwc`, and then `repair` the child. With labels too, and some seconds, `sinkhorn:objective=middle`. Without examples, `sinkhorn` on the weights alone: 0.0661 on MNIST, the best other 0.0663 and 1.823 on CIFAR-10, the best other 1.877.
+# - Which one should I use? With examples, `sc-pwc`: it keeps both parents' functions. Then try `repair` on the child and measure, for it may harm (above), and `cca-merge`, which mixes neurons. With labels too, and some seconds, `sinkhorn:objective=middle`. Without examples, `sinkhorn` on the weights alone: 0.0661 on MNIST, the best other 0.0663 and 1.823 on CIFAR-10, the best other 1.877.
 # - MNIST, loss at t = 0.5 over 20 pairs: SC-PwC 0.0686; Sinkhorn on the loss 0.0636; weight matching 0.0663; optimal transport 0.0701; CCA-Merge 0.0657; SC-PwC with REPAIR 0.0677; parents 0.0662.
 # - CIFAR-10, loss at t = 0.5 over 20 pairs: SC-PwC 1.760; Sinkhorn on the loss 1.682; weight matching 2.007; optimal transport 1.789; CCA-Merge 1.715; SC-PwC with REPAIR 1.675; parents 1.592.
 # <!-- /finding -->

@@ -867,7 +867,7 @@ def test_safe_mutation_and_safe_crossover_meet_two_by_two():
 
 def test_the_configs_of_the_book():
     configs = findings.population_configs()
-    assert len({c.hash() for c in configs}) == len(configs) == 17
+    assert len({c.hash() for c in configs}) == len(configs) == 25
     assert configs[0] == findings.tuning_config()
     assert set(findings.tuned(load_or_run(configs[0])).values()) <= set(findings.SIGMAS)
     merging = findings.merging_configs(findings.tuned(load_or_run(configs[0])))

@@ -10,7 +10,7 @@ from ..replication import paper
 from ..runs import Record, load_or_run
 from ..runs.analysis import family, interval
 from .arms import parse_arm
-from .averaging import AveragingConfig
+from .averaging import POLICIES, AveragingConfig
 from .merging import MergingConfig, front_area, on_front, parse_way
 from .runs import SWING_UP, EvolutionConfig
 from .specialists import FOUNDERS, SpecialistsConfig
@@ -115,10 +115,10 @@ RELATIVES = "relatives"
 SHARED = {"strangers": 0, "parted after 20 generations": 20, "parted after 60 generations": 60}
 
 #: Widths of both hidden layers of champions that are merged.
-MERGED_WIDTHS = (64,)
+MERGED_WIDTHS = (16, 64)
 
 #: Numbers of states on which their neurons are compared.
-MERGED_STATES = (1000,)
+MERGED_STATES = (10, 100, 1000, 10000)
 
 _MERGED = (
     "naive/arithmetic",
@@ -402,9 +402,24 @@ def safe_family(record: Record) -> pd.DataFrame:
 def averaging_configs() -> dict[str, AveragingConfig]:
     """Return the experiments on averaging, by what the book calls them."""
     main = AveragingConfig("mnist", (128, 128), 4, epochs=40, period=5, n_runs=10)
+    short = main.replace(epochs=20, test_n=1000)
+    without_pull = tuple(policy for policy in POLICIES if policy != "pull")
     return {
         "MNIST, 4 networks": main,
         "MNIST, 2 networks": main.replace(networks=2),
+        "MNIST, 8 networks": short.replace(networks=8),
+        "MNIST, 4 networks, each epoch": short.replace(period=1, policies=without_pull),
+        "CIFAR-10, 4 networks": short.replace(dataset="cifar10"),
+        "CIFAR-10, 2 CNNs": short.replace(
+            dataset="cifar10",
+            hidden=(),
+            networks=2,
+            epochs=10,
+            period=2,
+            policies=without_pull,
+            architecture="vgg7:width=8",
+            learning_rate=0.2,
+        ),
     }
 
 

@@ -71,15 +71,16 @@ def _(found: Published) -> str:
     )
     deep = _safe(found, "8 hidden layers")[0]
     return (
-        "**Align strangers, and leave relatives alone. The mean of four networks that were trained "
-        f"apart is right on {means['soup']:.0%} of MNIST's test images, aligned on "
-        f"{means['aligned soup']:.0%}. In a genetic algorithm all members descend from one founder "
-        "within a few generations: there alignment lowers the champion's score from "
+        "**Align strangers before you average them; in shallow networks leave relatives alone. The mean of "
+        "four networks that were trained "
+        f"apart is right on {means['soup']:.0%} of MNIST's test images; if they are aligned first, on "
+        f"{means['aligned soup']:.0%}. In a genetic algorithm the selected soon descend from one founder. There, "
+        "with parents averaged, alignment lowers the champion's score from "
         f"{_score(found, naive):.2f} to {_score(found, aligned):.2f}. In such networks of two layers it pays "
         "only where the order of neurons has been lost: with every parent scrambled it raises the score "
-        f"from {_score(found, naive, 1.0):.2f} to {_score(found, aligned, 1.0):.2f}. In networks of eight "
-        f"layers crossover breaks even relatives ({deep[2]:.2f}); there alignment helps ({deep[4]:.2f}), and "
-        f"safe mutation more ({deep[3]:.2f}).**"
+        f"from {_score(found, naive, 1.0):.2f} to {_score(found, aligned, 1.0):.2f}, still below mutation alone "
+        f"({_score(found, 'mutation'):.2f}). In networks of eight layers crossover of whole neurons breaks even "
+        f"relatives (from {deep[0]:.2f} without it to {deep[2]:.2f}); there alignment helps ({deep[4]:.2f}).**"
     )
 
 
@@ -93,16 +94,50 @@ def _(found: Published) -> str:
         verdicts["aligned soup"] == "lower", "a soup at the end is worse than averaging on the way"
     )
     means = table.mean()
-    same = {"no difference": "no different from", "higher": "above", "lower": "below"}
+    same = {
+        "no difference": "and the test finds no difference to",
+        "higher": "above",
+        "lower": "below",
+    }
     return (
         "## In training, aligning once is enough\n\n"
         f"Aligned before the first averaging only, the networks end at {means['once']:.2%}; aligned "
-        f"before each one at {means['always']:.2%}, which is no different; never aligned at "
-        f"{means['never']:.2%}. From one initialisation, never aligned, they end at "
-        f"{means['same']:.2%}, {same[verdicts['same']]} aligning once by the rule. One network trained "
-        f"alone has {means['single']:.2%}, the ensemble of four {means['ensemble']:.2%}. Networks that "
-        f"are trained to the end and averaged then have {means['aligned soup']:.1%} aligned and "
-        f"{means['soup']:.1%} not."
+        f"before each one at {means['always']:.2%}, and the test finds no difference; never aligned at "
+        f"{means['never']:.2%}, which is lower. From one initialisation, never aligned, they end at "
+        f"{means['same']:.2%}, {same[verdicts['same']]} aligning once. One network trained "
+        f"alone has {means['single']:.2%}, the ensemble of four {means['ensemble']:.2%}. If networks "
+        f"are trained to the end and averaged only then, their mean has {means['aligned soup']:.1%} if they are "
+        f"aligned and {means['soup']:.1%} if not."
+    )
+
+
+@finding("populations-averaging-more")
+def _(found: Published) -> str:
+    lines = []
+    for name in rules.averaging_configs():
+        if name == _MAIN:
+            continue
+        record = _averaging(found, name)
+        means, verdicts = rules.made(record).mean(), _verdicts(rules.averaging_family(record))
+        must(verdicts["always"] == "no difference", f"aligning always is like once: {name}")
+        expected = "no difference" if record.config.networks == 2 else "lower"
+        must(verdicts["never"] == expected, f"aligning matters from four networks on: {name}")
+        must(means["aligned soup"] > means["soup"], f"aligned soups are better: {name}")
+
+        def told(what, means=means, verdicts=verdicts):
+            verdict = verdicts.get(what, "no difference")
+            return f"{means[what]:.1%}" + f" ({verdict})" * (verdict != "no difference")
+
+        lines.append(
+            f"**{name}**: once {told('once')}, always {told('always')}, never {told('never')}, from one "
+            f"initialisation {told('same')}; one network alone {told('single')}, the ensemble "
+            f"{told('ensemble')}. Trained apart and averaged at the end: aligned {means['aligned soup']:.1%}, "
+            f"not aligned {means['soup']:.1%}."
+        )
+    return (
+        "### Elsewhere too aligning once is enough, and with two networks never aligning is no worse by the test\n\n"
+        "*Lower* and *higher* are against aligning once, by the rule; where nothing is said the test finds no "
+        "difference.\n\n" + bullets(*lines)
     )
 
 
@@ -133,12 +168,12 @@ def _(found: Published) -> str:
     )
     must(conditions and all(c.endswith(("0.25", "1")) for c in conditions), words)
     return (
-        "## A genetic algorithm of shallow networks needs alignment only if it loses the order of neurons\n\n"
+        "## In a genetic algorithm of shallow networks alignment helps only if the order of neurons is lost\n\n"
         f"With mutation alone the selected descend from {founders[0]:.0f} founders at the start, from "
         f"{founders[5]:.1f} after 5 generations and from {founders[20]:.1f} after 20. Relatives have "
         "their neurons in one order by descent; matching them by correlation puts many elsewhere. "
-        f"Champions of mutation alone score {_score(found, 'mutation'):.3f}. By the rule no crossover is higher, "
-        "unaligned ones are no different, and both aligned ones are lower. Crossing whole neurons over "
+        f"Champions of mutation alone score {_score(found, 'mutation'):.3f}. No crossover is higher; "
+        "for unaligned ones the test finds no difference, and both aligned ones are lower. Crossing whole neurons over "
         f"scores {_score(found, 'naive/neuron'):.3f} unaligned, {_score(found, kept):.3f} aligned, and "
         f"{_score(found, kept, related=True):.3f} if relatives are left as they are. {words}"
     )
@@ -184,7 +219,7 @@ def _pendulum(found: Published) -> str:
         f"**Pendulum**, where 0 is the most there is: champions of mutation alone return {scores['mutation']:.0f}. "
         f"Crossing whole neurons over returns {scores['naive/neuron']:.0f} unaligned, which is higher; "
         f"{scores['sc-pwc/neuron']:.0f} aligned, which is lower than both; and "
-        f"{scores['sc-pwc/neuron, relatives left alone']:.0f} if relatives are left as they are, which mends a part. "
+        f"{scores['sc-pwc/neuron, relatives left alone']:.0f} if relatives are left as they are, which is higher than that. "
         "All arms took the same number of steps."
     )
 
@@ -211,11 +246,11 @@ def _breakout(found: Published) -> str:
     )
     return (
         f"**MinAtar's Breakout**, where a brick is worth 1: mutation alone returns {means['mutation']:.1f}. Crossing whole "
-        f"neurons over returns less, {means['naive/neuron']:.1f} unaligned and {means['sc-pwc/neuron']:.1f} aligned; whole "
-        "layers crossed over are no different from mutation alone. The test finds no difference between aligned and "
+        f"neurons over returns less, {means['naive/neuron']:.1f} unaligned and {means['sc-pwc/neuron']:.1f} aligned; for whole "
+        "layers the test finds no difference to mutation alone. The test finds no difference between aligned and "
         f"unaligned, nor one by leaving relatives as they are ({means['sc-pwc/neuron, relatives left alone']:.1f}). Episodes "
-        f"end early there, and arms took {taken.min() / 1e3:.0f} to {taken.max() / 1e3:.0f} thousand steps on average. So these "
-        "are the best members' returns when all arms of a run had taken equally many; the champions on new episodes give "
+        f"end early there, and arms took {taken.min() / 1e3:.0f} to {taken.max() / 1e3:.0f} thousand steps on average. So we compare "
+        "the best members when all arms of a run had taken the same number of steps; the champions on new episodes give "
         f"the same answers. For {len(least)} of {len(sigmas)} arms, mutation alone among them, the least step size that was tried "
         "was the best."
     )
@@ -240,16 +275,15 @@ def _(found: Published) -> str:
     must(deep["safe mutation, with unaligned crossover"] == "higher", "safe mutation mends more")
     must(deep["aligned crossover, with safe mutation"] == "lower", "with both, alignment harms")
     alone, _, naive, _, aligned, _ = flat_scores
-    deep_alone, _, deep_naive, naive_safe, deep_aligned, aligned_safe = deep_scores
-    must(naive_safe > deep_aligned, "safe mutation mends more than alignment")
+    deep_alone, deep_safe, deep_naive, naive_safe, deep_aligned, aligned_safe = deep_scores
     return (
-        "## In deep controllers crossover breaks without safety, and safe mutation mends more than "
-        "alignment\n\n"
+        "## In deep controllers crossover breaks what it crosses, and alignment or safe mutation mends a part\n\n"
         f"With {names[0]} and plain mutation champions score {alone:.3f} without crossover, {naive:.3f} with "
-        f"unaligned neurons crossed over and {aligned:.3f} with aligned ones; safe mutation changes none of "
-        f"this by the rule. With {names[1]} mutation alone scores {deep_alone:.3f}, and unaligned crossover "
+        f"unaligned neurons crossed over and {aligned:.3f} with aligned ones; for safe mutation the test "
+        f"finds no difference in any of them. With {names[1]} mutation alone scores {deep_alone:.3f}, and unaligned crossover "
         f"falls to {deep_naive:.3f}. Alignment lifts it to {deep_aligned:.3f}, safe mutation to "
-        f"{naive_safe:.3f}. The two do not add up: with both it is {aligned_safe:.3f}, lower than with safe "
+        f"{naive_safe:.3f} (these two were not tested against each other; safe mutation without crossover has "
+        f"{deep_safe:.3f}). The two do not add up: with both it is {aligned_safe:.3f}, lower than with safe "
         "mutation alone."
     )
 
@@ -263,7 +297,11 @@ def _(found: Published) -> str:
     must(verdicts[aligned, "parents"] == "lower", "merged champions stay below their parents")
     must(verdicts[aligned, naive] == "higher", "aligned children keep more than naive ones")
     repaired = verdicts[f"{aligned}+repair", aligned]
-    repair = {"no difference": "no different", "higher": "more", "lower": "less"}[repaired]
+    repair = {
+        "no difference": "where the test finds no difference",
+        "higher": "which is more",
+        "lower": "which is less",
+    }[repaired]
     others = [
         f"{way.partition('/')[2]} {means[way.replace('sc-pwc', 'naive')]:.3f} and {means[way]:.3f}"
         for way in record.config.ways
@@ -273,9 +311,45 @@ def _(found: Published) -> str:
         "## Champions of separate lineages hardly survive a merger, aligned or not\n\n"
         f"Two champions score {means['parents']:.3f}. Halfway between them children score "
         f"{means[naive]:.3f} naive and {means[aligned]:.3f} aligned, {means[aligned] / means['parents']:.0%} "
-        f"of their parents; repaired {means[aligned + '+repair']:.3f}, which is {repair} by the rule. "
+        f"of their parents; repaired {means[aligned + '+repair']:.3f}, {repair}. "
         f"Other recombinations, naive and aligned: {'; '.join(others)}. (With three layers, a quarter "
         "of the layer children are copies of one parent.)"
+    )
+
+
+@finding("populations-merging-sizes")
+def _(found: Published) -> str:
+    naive, aligned, repaired = rules.merging_config(_sigmas(found)).ways[:3]
+    widths, states = (
+        {name: found.load(config) for name, config in make(_sigmas(found)).items()}
+        for make in (rules.resized_configs, rules.restated_configs)
+    )
+    by_width = rules.resized_family(widths).set_index(["first", "second"])["verdict"]
+    by_state = rules.restated_family(states).set_index("first")["verdict"]
+    must(set(by_state) == {"no difference"}, "neither more nor fewer states change the children")
+    words = {
+        "no difference": "the test finds no difference",
+        "higher": "which is more",
+        "lower": "which is less",
+    }
+    lines = []
+    for name, record in widths.items():
+        must(by_width[f"{name}: {repaired}", f"{name}: parents"] == "lower", "below the parents")
+        scores = rules.merged(record).mean()
+        shares = scores / scores["parents"]
+        verdict = words[by_width[f"{name}: {aligned}", f"{name}: {naive}"]]
+        lines.append(
+            f"of hidden layers {name} {shares[aligned]:.0%} of their parents' score aligned and "
+            f"{shares[naive]:.0%} not aligned ({verdict}), {shares[repaired]:.0%} repaired"
+        )
+    n = min(record.config.n_pairs for record in widths.values())
+    scores = {name: rules.merged(record).mean()[aligned] for name, record in states.items()}
+    told = [f"{value:.3f} with {name}" for name, value in scores.items()]
+    return (
+        "### Narrow champions hardly survive either, and more states do not help\n\n"
+        f"Children keep, {'; '.join(lines)}. The test has the {n} pairs that both widths have: too few to "
+        "confirm what all 20 pairs of the table above show. Aligned children score "
+        f"{', '.join(told)} on which neurons are compared; the test finds no difference."
     )
 
 
@@ -292,14 +366,14 @@ def _(found: Published) -> str:
     must(abs(apart[plain] - apart[aligned]) < 0.02, "they are about as new")
     must(verdicts[start, plain] == "no difference", "the start does not matter")
     return (
-        "### Distilled children keep most of it, and their start does not matter\n\n"
+        "### Distilled children keep most of it\n\n"
         "Trained to do as each champion does where that champion has been, children score "
         f"{means[plain]:.3f}, {means[plain] / means['parents']:.0%} of their parents; aligned means "
-        f"of the same pairs {means[aligned]:.3f}. They are as new: their behaviour lies {apart[plain]:.2f} "
+        f"of the same pairs {means[aligned]:.3f}. They are about as new: their behaviour lies {apart[plain]:.2f} "
         f"from the nearer parent's, that of aligned means {apart[aligned]:.2f}. Started from the aligned mean, and not from a copy "
-        f"of the first parent, they score {means[start]:.3f}, no different from that by "
-        f"the rule; from the naive mean {means[naive]:.3f}. So both behaviours fit into one network "
-        "of the same size; averaging weights is what loses them."
+        f"of the first parent, they score {means[start]:.3f}, and the test finds no "
+        f"difference; from the naive mean {means[naive]:.3f}. So most of both behaviours fits into one network "
+        "of the same size; averaging weights is what loses it."
     )
 
 
@@ -339,13 +413,13 @@ def _(found: Published) -> str:
         for name in records
     ]
     return (
-        "## The closer the parents, the more alignment takes; what it keeps it pays for in novelty\n\n"
+        "## Alignment helps strangers and hurts close relatives, and its children are less new\n\n"
         "Halfway along the straight line alignment changes the score, as a share of the parents', by "
         f"{'; '.join(worth)}. But its children are less new: between strangers they keep, "
         f"{' and '.join(told)}. Over all recombinations and t the area under the Pareto front is "
-        f"{'; '.join(fronts)}. By the rule none of the {len(table)} comparisons differs, also not "
-        "among relatives, where most aligned areas are smaller. So alignment moves along the trade-off "
-        "of exploration and information; that it would win it for strangers did not show."
+        f"{'; '.join(fronts)}. None of the {len(table)} tests of areas finds a difference; "
+        "among relatives most aligned areas are smaller, but no test confirms it. So aligned children keep more and "
+        "differ less, and we found no gain over both together."
     )
 
 
@@ -376,19 +450,19 @@ def _(found: Published) -> str:
         if verdict == "higher" and second.endswith("/truncation") and "training" not in first
     ]
     return (
-        "## Mixed children live under plain truncation too, and training does more than mating\n\n"
+        "## Mixed children survive plain truncation too, and a little training helps more than mating\n\n"
         "Networks that know the digits 0 to 4 are mated with networks that know 5 to 9. After "
         f"{record.config.generations} generations of plain truncation {mixed['naive/truncation']:.0%} "
-        f"of the members descend from both, of aligned ones {mixed['sc-pwc/truncation']:.0%}; under "
-        f"niching {mixed['naive/niching']:.0%} and {mixed['sc-pwc/niching']:.0%}. By the rule no "
-        "selection keeps more of them than truncation. The best member is right on "
-        f"{scores['naive/truncation']:.1%} of the test images, aligned on "
+        f"of the members descend from both kinds; with alignment {mixed['sc-pwc/truncation']:.0%}; under "
+        f"niching {mixed['naive/niching']:.0%} and {mixed['sc-pwc/niching']:.0%}. The test finds no "
+        "selection that keeps more of them than truncation. The best member is right on "
+        f"{scores['naive/truncation']:.1%} of the test images, with alignment on "
         f"{scores['sc-pwc/truncation']:.1%}; a founder on {scores['founders']:.1%}. Niching reaches "
         f"{scores['naive/niching']:.1%} and {scores['sc-pwc/niching']:.1%}, MAP-Elites "
         f"{scores['naive/map-elites']:.1%} and {scores['sc-pwc/map-elites']:.1%}; higher than "
-        f"truncation by the rule: {'; '.join(higher) or 'none'}. Alignment makes no champion better. "
-        f"One short epoch for each child makes {scores[f'naive/{trained}']:.1%} and "
-        f"{scores[f'sc-pwc/{trained}']:.1%}, but copies that are trained and never mated reach "
+        f"truncation by the rule: {'; '.join(higher) or 'none'}. The test finds no champion that alignment makes better. "
+        f"If each child is trained for one short epoch, the best member reaches {scores[f'naive/{trained}']:.1%} "
+        f"(aligned {scores[f'sc-pwc/{trained}']:.1%}), but copies that are trained and never mated reach "
         f"{scores[f'copies/{trained}']:.1%}, which is higher. (With {record.config.n_runs} runs and "
         f"{len(by_score)} comparisons a difference counts only if it shows in nearly every run.)"
     )
