@@ -25,6 +25,7 @@ from .networks.metrics import evaluate
 from .networks.network import Network, load_network
 from .networks.training import PRODUCTS
 from .replication import config, costs, paper
+from .replication.baselines import baselines_config
 from .runs import engine
 from .runs.folder import load_checked
 from .store import DamagedFile
@@ -523,7 +524,8 @@ def _publish(options) -> None:
     if options.record:
         found = (runs.load_record(_record_folder(name)) for name in options.record)
     else:
-        configs = [*paper.published_configs(), *module_configs(), *population_configs()]
+        configs = [*paper.published_configs(), baselines_config("cifar10"), *module_configs()]
+        configs += population_configs()
         found = (runs.load_or_run(settings) for settings in configs)
     for record in found:
         print(runs.publish(record), flush=True)

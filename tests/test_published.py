@@ -13,14 +13,15 @@ from safecross.book.build import list_chapters
 from safecross.book.findings.writing import pages as all_pages
 from safecross.evolution.findings import population_configs
 from safecross.modules.findings import module_configs
+from safecross.replication.baselines import baselines_config
 from safecross.replication.paper import published_configs
 from safecross.runs import committed_folder, load_record, record_name
 
 ROOT = Path(__file__).parents[1]
 
-#: Records of pairs, and of populations.
+#: Records of pairs that are crossed over, and all others.
 CONFIGS = [*published_configs(), *module_configs()]
-POPULATIONS = population_configs()
+OTHERS = [*population_configs(), baselines_config("cifar10")]
 
 #: Chapters after the sixth that train or evolve their own networks; all others read records.
 LIVE = ("15-any-model", "18-populations")
@@ -35,8 +36,8 @@ def test_every_published_config_has_its_whole_record(config):
     assert len(record.pairs) == config.n_pairs
 
 
-@pytest.mark.parametrize("config", POPULATIONS, ids=lambda config: config.hash())
-def test_every_record_of_populations_is_whole(config):
+@pytest.mark.parametrize("config", OTHERS, ids=lambda config: config.hash())
+def test_every_other_record_is_whole(config):
     record = load_record(committed_folder() / record_name(config))
     assert record.config == config
     for table in record.tables.values():
@@ -44,7 +45,7 @@ def test_every_record_of_populations_is_whole(config):
 
 
 def test_nothing_else_is_published_and_all_is_small():
-    names = {record_name(config) for config in [*CONFIGS, *POPULATIONS]}
+    names = {record_name(config) for config in [*CONFIGS, *OTHERS]}
     assert {path.name for path in committed_folder().glob("*/")} == names
     size = sum(path.stat().st_size for path in committed_folder().rglob("*") if path.is_file())
     assert size < 10e6

@@ -9,6 +9,7 @@ from ...modules.config import REESTIMATED
 from ...modules.findings import MODULES, field_config, loses_less, lost, order, shares
 from ...modules.table import load_peers, load_table
 from ...replication import paper
+from ...replication.baselines import BASELINES, baselines_config, baselines_family
 from ...replication.others import REPAIR_ROWS, repair_config, repair_table
 from ...runs import Record
 from ...runs.analysis import (
@@ -500,6 +501,29 @@ def _(found: Published) -> str:
         f"## For networks of these sizes no method takes more than {longest:.0f} seconds\n\n"
         f"From two networks to their child, on one core: {'; '.join(parts)}. Those that go down a loss, "
         "or fit by many small steps, take longest."
+    )
+
+
+@finding("methods-baselines")
+def _(found: Published) -> str:
+    record = found.load(baselines_config("cifar10"))
+    means = record.tables["results"].groupby("what")[["loss", "accuracy"]].mean()
+    table = baselines_family(record)
+    verdicts = {(r.first, r.second): r.verdict for r in table.itertuples()}
+    others = [what for what in BASELINES if what != "child"]
+    must(all(verdicts[what, "child"] == "lower" for what in others), "all beat the child")
+    must(verdicts["trained longer", "ensemble"] == "lower", "longer training beats the ensemble")
+    must(verdicts["distilled", "ensemble"] == "higher", "distilling comes near the ensemble")
+    must(verdicts["distilled child", "distilled"] == "no difference", "the start does not matter")
+    parents = record.tables["pairs"][["loss_a", "loss_b"]].to_numpy().mean()
+    loss = {what: f"{value:.3f}" for what, value in means["loss"].items()}
+    return (
+        "## On CIFAR-10 training one parent on, or distilling both, beats any child\n\n"
+        f"SC-PwC's child has loss {loss['child']}, its parents {parents:.3f}. The first parent, trained for as many "
+        f"epochs again, reaches {loss['trained longer']}: better than the ensemble of both parents "
+        f"({loss['ensemble']}). One network distilled from both has {loss['distilled']}; if it starts from the child and "
+        f"not from a parent, {loss['distilled child']}, and the test finds no difference. So a child is what one has in "
+        "a second, without training; it is not the best use of the time that a second parent takes."
     )
 
 
