@@ -229,7 +229,7 @@ plots.table(
 # <!-- finding modules-methods -->
 # ## No method of the field is ahead of SC-PwC in every pair of convolutional networks
 #
-# All renew the batch norms' statistics. Halfway, over 3 of the pairs, they reach 79.4% (cca-merge), 79.2% (sc-pwc), 79.2% (hard-cca), 79.2% (ot), 78.2% (zipit), 77.6% (weight-matching), 76.6% (montana-davis); the parents 86.5%. The question to each was fixed before: is sc-pwc's child more accurate? It is more accurate in every pair than that of montana-davis and zipit and weight-matching. Its accuracies are exactly those of hard-cca. The pairs disagree, or tie, on ot and cca-merge. Three pairs agree by chance in 1 of 4 cases.
+# All renew the batch norms' statistics. Halfway, over 3 of the pairs, they reach 79.4% (cca-merge), 79.2% (sc-pwc), 79.2% (hard-cca), 79.2% (ot), 78.2% (zipit), 77.6% (weight-matching), 76.6% (montana-davis); the parents 86.5%. The question to each was fixed before: is sc-pwc's child more accurate? It is more accurate in every pair than that of montana-davis and zipit and weight-matching. Its accuracies are exactly those of hard-cca. The pairs disagree, or tie, on ot and cca-merge. Where two methods are alike, 3 pairs all agree by chance in 1 of 4 cases.
 # <!-- /finding -->
 #
 # [Chapter 17](17-methods.ipynb) explains the methods and compares all of them on networks without norms.

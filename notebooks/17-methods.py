@@ -315,7 +315,7 @@ plots.table(
 # <!-- finding methods-baselines -->
 # ## On CIFAR-10 training one parent on, or distilling both, beats any child
 #
-# SC-PwC's child has loss 1.760, its parents 1.592. The first parent, trained for as many epochs again, reaches 1.502: better than the ensemble of both parents (1.549). One network distilled from both has 1.573; if it starts from the child and not from a parent, 1.575, and the test finds no difference. So a child is what one has in a second, without training; it is not the best use of the time that a second parent takes.
+# SC-PwC's child has loss 1.760, its parents 1.592. The first parent, trained for as many epochs again, reaches 1.502: better than the ensemble of both parents (1.549). One network distilled from both has 1.573; if it starts from the child and not from a parent, 1.575, and the test finds no difference. So a child is what two networks that are there already give in 0.3 seconds, without training; to train a second parent for it is not the best use of time.
 # <!-- /finding -->
 #
 # *Trained longer* is the first parent with as many epochs again: what one network gains from the computing time that the second
@@ -356,7 +356,7 @@ plots.table(
 # <!-- finding methods-width -->
 # ## Of six methods only matching by correlation gains by width, and depth harms all six
 #
-# Aligned by SC-PwC, what crossover costs falls as a power of the width, with exponent -0.53 [-0.60, -0.46]: twice the width leaves 69% of it. For naive crossover and SC-CCA it does not fall at all (0.08 [0.06, 0.09] and 0.04 [0.02, 0.06]). With depth it grows for all: 0.20 [0.18, 0.22] naive, 0.79 [0.69, 0.90] SC-CCA, 0.77 [0.61, 0.94] SC-PwC.
+# Aligned by SC-PwC, what crossover costs falls as a power of the width, with exponent -0.48 [-0.54, -0.42]: twice the width leaves 72% of it. For naive crossover and SC-CCA it does not fall at all (0.10 [0.08, 0.12] and 0.05 [0.03, 0.07]). With depth it grows for all: 0.09 [0.07, 0.12] naive, 0.54 [0.46, 0.62] SC-CCA, 0.64 [0.54, 0.75] SC-PwC.
 # <!-- /finding -->
 #
 # The networks are those of [chapter 10](10-ranking.ipynb), on CIFAR-10, 20 pairs of each size. A *height* is the loss at

@@ -136,7 +136,7 @@ plots.show(
 
 # %% [markdown]
 # <!-- finding populations-averaging-more -->
-# ### Elsewhere too aligning once is enough, and with two networks never aligning is no worse by the test
+# ### Elsewhere too aligning once is enough, and with two networks the test finds no need for it
 #
 # *Lower* and *higher* are against aligning once, by the rule; where nothing is said the test finds no difference.
 #
@@ -366,9 +366,9 @@ plots.show(
 
 # %% [markdown]
 # <!-- finding populations-merging-sizes -->
-# ### Narrow champions hardly survive either, and more states do not help
+# ### Narrow champions hardly survive either, and the test finds no gain from more states
 #
-# Children keep, of hidden layers 16-16 27% of their parents' score aligned and 6% not aligned (the test finds no difference), 29% repaired; of hidden layers 64-64 26% of their parents' score aligned and 9% not aligned (the test finds no difference), 29% repaired. The test has the 10 pairs that both widths have: too few to confirm what all 20 pairs of the table above show. Aligned children score 0.162 with 10 states, 0.134 with 100 states, 0.178 with 1,000 states, 0.174 with 10,000 states on which neurons are compared; the test finds no difference.
+# With hidden layers 16-16, children keep 27% of their parents' score if aligned, 6% if not (the test finds no difference), and 29% if repaired too; with hidden layers 64-64, children keep 26% of their parents' score if aligned, 9% if not (the test finds no difference), and 29% if repaired too. The test has the 10 pairs that both widths have, too few to confirm what all pairs of the table above show. Aligned children score 0.162 with 10 states, 0.134 with 100 states, 0.178 with 1,000 states, 0.174 with 10,000 states on which neurons are compared; the test finds no difference.
 # <!-- /finding -->
 #
 # The narrow champions evolved with the step size that was tuned for 64 neurons.

@@ -202,8 +202,7 @@ class Averaging(Experiment):
                 epochs += [(run, policy, epoch, *row) for epoch, row in rows]
                 timings.append((run, policy, float(result[f"seconds.{policy}"])))
             made += [(run, what, *result[f"result.{what}"].tolist()) for what in self._made]
-        found = zip(self.schema, (epochs, made, timings), strict=True)
-        return {name: pd.DataFrame(rows, columns=self.schema[name]) for name, rows in found}
+        return self.frames(epochs, made, timings)
 
     def rows(self, table: str) -> int | None:
         """Return how many rows a table has."""

@@ -334,8 +334,7 @@ class Merging(TaskExperiment):
                 children += [(pair, way, t, float(s), float(d)) for t, s, d in rows]
             for step in ("evolve", *config.ways):
                 timings.append((pair, step, float(result[f"seconds.{step}"])))
-        found = zip(self.schema, (children, pairs, timings), strict=True)
-        return {name: pd.DataFrame(rows, columns=self.schema[name]) for name, rows in found}
+        return self.frames(children, pairs, timings)
 
     def rows(self, table: str) -> int | None:
         """Return how many rows a table has."""

@@ -254,8 +254,7 @@ class EvolutionRuns(TaskExperiment):
                 generations += [(run, arm, generation, *row) for generation, row in rows]
                 champions.append((run, arm, config.run_seed(run), float(result[f"score.{i}"])))
                 timings.append((run, arm, float(result[f"seconds.{i}"])))
-        found = zip(self.schema, (generations, champions, timings), strict=True)
-        tables = {name: pd.DataFrame(rows, columns=self.schema[name]) for name, rows in found}
+        tables = self.frames(generations, champions, timings)
         smaller = dict.fromkeys(COLUMNS[:5], "float32") | {"run": "int32", "generation": "int32"}
         tables["generations"] = tables["generations"].astype(smaller)
         return tables

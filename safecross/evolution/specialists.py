@@ -253,8 +253,7 @@ class Specialists(Experiment):
                 if arm != FOUNDERS:
                     rows = enumerate(result[f"history.{i}"].tolist())
                     generations += [(run, arm, generation, *row) for generation, row in rows]
-        found = zip(self.schema, (generations, champions, timings), strict=True)
-        return {name: pd.DataFrame(rows, columns=self.schema[name]) for name, rows in found}
+        return self.frames(generations, champions, timings)
 
     def rows(self, table: str) -> int | None:
         """Return how many rows a table has."""

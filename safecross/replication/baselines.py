@@ -170,8 +170,7 @@ class Baselines(Experiment):
             seeds = [network_seed(self.config, 2 * pair + side) for side in (0, 1)]
             pairs.append((pair, *seeds, *result["parents"].T.flatten().tolist()))
             timings += [(pair, step, float(result[f"seconds.{step}"])) for step in self._steps]
-        found = zip(self.schema, (made, pairs, timings), strict=True)
-        return {name: pd.DataFrame(rows, columns=self.schema[name]) for name, rows in found}
+        return self.frames(made, pairs, timings)
 
     @property
     def _steps(self) -> list[str]:

@@ -60,8 +60,8 @@ RANKING_CELLS = {
 #: Networks on CIFAR-10 that differ in one size alone, by that size: the width of three hidden
 #: layers, and the number of hidden layers of width 100.
 SIZES = {
-    "width": {width: (width,) * 3 for width in (50, 100, 200, 400)},
-    "depth": {depth: (100,) * depth for depth in (1, 3, 5)},
+    "width": {width: (width,) * 3 for width in (32, 50, 100, 200, 400)},
+    "depth": {depth: (100,) * depth for depth in (1, 3, 5, 10)},
 }
 
 #: Training lengths at which the counts of Section 5.2.2 are taken on MNIST.

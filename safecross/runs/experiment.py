@@ -119,6 +119,11 @@ class Experiment(abc.ABC):
     def tables(self, results: Iterable[tuple[int, Results]]) -> dict[str, pd.DataFrame]:
         """Return the record's tables of the units' results, in the order of the units."""
 
+    def frames(self, *rows: list[tuple]) -> dict[str, pd.DataFrame]:
+        """Return the rows of each table, in the order of the schema, as tables."""
+        found = zip(self.schema, rows, strict=True)
+        return {name: pd.DataFrame(part, columns=self.schema[name]) for name, part in found}
+
     @abc.abstractmethod
     def rows(self, table: str) -> int | None:
         """Return how many rows a table has; None where it depends on what was measured."""

@@ -135,7 +135,7 @@ def _(found: Published) -> str:
             f"not aligned {means['soup']:.1%}."
         )
     return (
-        "### Elsewhere too aligning once is enough, and with two networks never aligning is no worse by the test\n\n"
+        "### Elsewhere too aligning once is enough, and with two networks the test finds no need for it\n\n"
         "*Lower* and *higher* are against aligning once, by the rule; where nothing is said the test finds no "
         "difference.\n\n" + bullets(*lines)
     )
@@ -339,16 +339,16 @@ def _(found: Published) -> str:
         shares = scores / scores["parents"]
         verdict = words[by_width[f"{name}: {aligned}", f"{name}: {naive}"]]
         lines.append(
-            f"of hidden layers {name} {shares[aligned]:.0%} of their parents' score aligned and "
-            f"{shares[naive]:.0%} not aligned ({verdict}), {shares[repaired]:.0%} repaired"
+            f"with hidden layers {name}, children keep {shares[aligned]:.0%} of their parents' score if aligned, "
+            f"{shares[naive]:.0%} if not ({verdict}), and {shares[repaired]:.0%} if repaired too"
         )
     n = min(record.config.n_pairs for record in widths.values())
     scores = {name: rules.merged(record).mean()[aligned] for name, record in states.items()}
     told = [f"{value:.3f} with {name}" for name, value in scores.items()]
     return (
-        "### Narrow champions hardly survive either, and more states do not help\n\n"
-        f"Children keep, {'; '.join(lines)}. The test has the {n} pairs that both widths have: too few to "
-        "confirm what all 20 pairs of the table above show. Aligned children score "
+        "### Narrow champions hardly survive either, and the test finds no gain from more states\n\n"
+        f"{'; '.join(lines).capitalize()}. The test has the {n} pairs that both widths have, too few to "
+        "confirm what all pairs of the table above show. Aligned children score "
         f"{', '.join(told)} on which neurons are compared; the test finds no difference."
     )
 
