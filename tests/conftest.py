@@ -95,6 +95,21 @@ def other_data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """Write a data set of small images in two classes that a network can tell apart."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, n in (("train", 120), ("test", 60)):
+        y = np.arange(n) % 2
+        x = rng.integers(0, 60, (n, 16, 16, 3))
+        x[y == 1, 4:12, 4:12] += 150
+        arrays |= {f"x_{split}": x.astype(np.uint8), f"y_{split}": y}
+    path = tmp_path_factory.mktemp("pictures") / "pictures.npz"
+    np.savez(path, **arrays)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
 def small_config(own_data) -> Config:
     """Describe an experiment that takes a second."""
     operators = ("naive", "sc-cca:directions=2", "sc-pwc", "sc-pwc-semi")

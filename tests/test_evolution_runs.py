@@ -47,6 +47,7 @@ from safecross.evolution.runs import (
 from safecross.evolution.side_by_side import Chains, Modules, SideBySide
 from safecross.evolution.specialists import SpecialistsConfig
 from safecross.evolution.tasks import SwingUp
+from safecross.modules import average, evaluate
 from safecross.runs import (
     config_from_dict,
     experiment_of,
@@ -344,6 +345,22 @@ def test_networks_side_by_side_become_their_mean(kind, averaging, averaged_modul
     assert aligned.accuracy() == before  # each stays the function that it was
     assert aligned.of_mean()[0] != pytest.approx(together[0], rel=1e-3)
     assert aligned.align() == 0  # all are in the first one's frame
+
+
+def test_means_of_modules_have_the_statistics_of_their_own_batch_norms(pictures):
+    config = AveragingConfig(
+        pictures, (), 2, 2, 2, 1, align_n=60, batch_size=20, architecture="vgg7:width=2",
+        learning_rate=0.1,
+    )  # fmt: skip
+    networks = Modules(config, [1, 2], [3, 4])
+    networks.epoch(0)
+    anew, as_they_are = average(networks._models, networks._seen), average(networks._models)
+    assert networks.of_mean() == evaluate(anew, *networks._test)
+    assert networks.of_mean() != evaluate(as_they_are, *networks._test)
+    networks.gather()
+    for model in networks._models:
+        assert all(torch.equal(v, model.state_dict()[k]) for k, v in anew.state_dict().items())
+    assert len(networks._seen) == 60
 
 
 def _on_first(networks, config) -> float:

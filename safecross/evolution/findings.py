@@ -459,7 +459,7 @@ def merging_config(sigmas: dict[str, float], shared: int = 0) -> MergingConfig:
 def resized_configs(sigmas: dict[str, float]) -> dict[str, MergingConfig]:
     """Return the experiments that merge champions of several widths, by their hidden layers.
 
-    The one of 64 neurons is `merging_config`; the others have as many pairs as take minutes.
+    The one of 64 neurons is `merging_config`; the other has ten pairs.
     """
     main = merging_config(sigmas)
     other = main.replace(ways=_MERGED[:3], n_pairs=10, t=(0, 0.5, 1))

@@ -1,4 +1,4 @@
-"""Networks that are trained side by side, in one order of examples each, and brought together."""
+"""Networks that are trained side by side, each in an order of its own, and brought together."""
 
 from collections.abc import Sequence
 from typing import Protocol
